@@ -1,0 +1,39 @@
+# Everything below works from a fresh clone: the environment is made on first use.
+#   make bench    gate, quick preset, report: some five minutes after installation
+#   make test     lint, types and tests
+# PYTHON=python3.12 chooses the interpreter (3.11 or newer), PIP_FLAGS="..." is handed to pip.
+
+PYTHON ?= python3
+PRESET ?= quick
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: help bench test lint report clean
+
+help:
+	@sed -n '2,4s/^# *//p' Makefile
+
+bench: $(STAMP)
+	$(BIN)/convbench run --preset $(PRESET)
+	$(BIN)/convbench report
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+report: $(STAMP)
+	$(BIN)/convbench report
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("convbench needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .asv build convbench.egg-info

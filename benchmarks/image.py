@@ -1,0 +1,28 @@
+"""2-D: an n x n image with a k x k kernel, mode same."""
+
+from . import _Cells
+
+
+class Image(_Cells):
+    layout = "image"
+    params = (
+        [
+            "numba-direct",
+            "numba-separable",
+            "pyfftw",
+            "pyfftw-overlap",
+            "scipy-direct",
+            "scipy-fft",
+            "scipy-oa",
+            "ndimage",
+            "ndimage-separable",
+            "torch",
+            "torch-separable",
+            "torch-fft",
+        ],
+        [256, 512, 1024, 2048],
+        [3, 5, 7, 9, 11, 15, 21, 31, 45, 63, 101],
+        ["float32", "float64", "complex64", "complex128"],
+        ["cpu", "cuda:0"],
+        [1, 2],
+    )

@@ -1,0 +1,28 @@
+"""Rows: one 1-D kernel of k taps over every row of an n x n matrix, mode same."""
+
+from . import _Cells
+
+
+class Rows(_Cells):
+    layout = "rows"
+    params = (
+        [
+            "numba-direct",
+            "numba-separable",
+            "pyfftw",
+            "pyfftw-overlap",
+            "scipy-direct",
+            "scipy-fft",
+            "scipy-oa",
+            "ndimage",
+            "ndimage-separable",
+            "torch",
+            "torch-separable",
+            "torch-fft",
+        ],
+        [256, 512, 1024, 2048],
+        [3, 7, 15, 31, 63, 101],
+        ["float32", "float64"],
+        ["cpu", "cuda:0"],
+        [1, 2],
+    )

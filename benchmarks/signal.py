@@ -1,0 +1,26 @@
+"""1-D: a signal of n samples with a kernel of k taps, mode same."""
+
+from . import _Cells
+
+
+class Signal(_Cells):
+    layout = "signal"
+    params = (
+        [
+            "numba-direct",
+            "pyfftw",
+            "pyfftw-overlap",
+            "scipy-direct",
+            "scipy-fft",
+            "scipy-oa",
+            "ndimage",
+            "numpy",
+            "torch",
+            "torch-fft",
+        ],
+        [1024, 4096, 16384, 65536, 262144, 1048576],
+        [3, 9, 33, 129, 513, 1025, 4097],
+        ["float32", "float64", "complex64", "complex128"],
+        ["cpu", "cuda:0"],
+        [1, 2],
+    )

@@ -1,0 +1,148 @@
+"""Reads a file of evidence: one JSON object a line, appended while measuring, perhaps cut off by a crash."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from convbench.analysis.schema import CELL, WHOLE
+
+Record = dict[str, Any]
+
+SUFFIX = ".evidence.jsonl"
+_EVIDENCE_STATUSES = frozenset({"ok", "failed", "n/a", "skipped"})
+
+
+@dataclass
+class Evidence:
+    """What one file says: cells by key, gates by (backend, ndim, dtype), runs by id; later lines supersede earlier."""
+
+    cells: dict[tuple[Any, ...], Record] = field(default_factory=dict)
+    gates: dict[tuple[Any, ...], Record] = field(default_factory=dict)
+    runs: dict[str, Record] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def cell_frame(self) -> pd.DataFrame:
+        """One row a cell: its key and what the evidence holds; numbers that are none become NaN."""
+        records = list(self.cells.values())
+        keys = list(self.cells)
+        frame = pd.DataFrame({name: [key[i] for key in keys] for i, name in enumerate(CELL)})
+        for name in ("family", "library", "library_version", "reason", "input_sha256", "stopped", "status"):
+            frame[name] = [_text(r.get(name)) for r in records]
+        frame["measured_at"] = [_text(r.get("time")) for r in records]
+        for name, source in (("load_s", "load_seconds"), ("store_s", "store_seconds")):
+            frame[name] = _numbers([r.get(source) for r in records])
+        frame["error_over_bound"] = _numbers([r.get("error_over_bound") for r in records])
+        frame["worst_index"] = pd.Series([_index(r.get("worst_index")) for r in records], dtype=object)
+        frame["samples"] = pd.Series([_samples(r.get("execute")) for r in records], dtype=object)
+        return frame
+
+
+def read_evidence(path: Path) -> Evidence:
+    """Read a file of evidence; what cannot be read is named in `.problems` and skipped.
+
+    Raises OSError if the file cannot be opened.
+    """
+    evidence = Evidence()
+    strange: dict[str, list[int]] = {}
+    text = path.read_text(encoding="utf-8", errors="replace")
+    lines = text.split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        record, wrong = _parse(line, last=number == len(lines))
+        if record is not None:
+            wrong = _add(evidence, record) or wrong
+        if wrong:
+            strange.setdefault(wrong, []).append(number)
+    evidence.problems += [f"{_lines(numbers)} {wrong}; skipped" for wrong, numbers in strange.items()]
+    return evidence
+
+
+def _parse(line: str, last: bool) -> tuple[Any, str]:
+    try:
+        return json.loads(line), ""
+    except ValueError:
+        pass
+    # A run that was killed leaves half a line without a newline, and the next run appends to it: save the second half.
+    restart = line.rfind('{"kind"')
+    if restart > 0:
+        try:
+            return json.loads(line[restart:]), "begins with half a record (a run was interrupted there)"
+        except ValueError:
+            pass
+    return None, "is half-written (the run was interrupted, or still writes)" if last else "is not JSON"
+
+
+def _add(evidence: Evidence, record: Any) -> str:
+    """Store one record; returns what is wrong with it, or ''."""
+    kind = record.get("kind") if isinstance(record, dict) else None
+    try:
+        if kind == "cell":
+            if record["status"] not in _EVIDENCE_STATUSES:
+                return f"has an unknown status {str(record['status'])[:40]!r}"
+            evidence.cells[_key(record)] = record
+        elif kind == "gate":
+            key = (str(record["backend"]), int(record["ndim"]), str(record["dtype"]))
+            evidence.gates[key] = {**record, "status": str(record["status"])}
+        elif kind == "run":
+            evidence.runs[str(record["run"])] = record
+        else:
+            return "is not a record of convbench"
+    except (KeyError, TypeError, ValueError) as error:
+        return f"is an incomplete {kind} record ({type(error).__name__}: {str(error)[:60]})"
+    return ""
+
+
+def _key(record: Record) -> tuple[Any, ...]:
+    key = tuple([record[name] for name in CELL])
+    for name, value in zip(CELL, key, strict=True):
+        if type(value) is not (int if name in WHOLE else str):
+            raise TypeError(f"{name} is {str(value)[:30]!r}")
+    return key
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _numbers(values: list[Any]) -> pd.Series:
+    return pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").astype(float)
+
+
+def _index(value: Any) -> tuple[int, ...] | None:
+    return tuple(value) if isinstance(value, list) and all(isinstance(i, int) for i in value) else None
+
+
+def _samples(execute: Any) -> list[float]:
+    return times(execute.get("samples")) if isinstance(execute, dict) else []
+
+
+def times(samples: Any) -> list[float]:
+    """The samples, in seconds; [] where there are none or one of them is no positive finite number."""
+    try:
+        good = isinstance(samples, list) and min(samples) > 0 and max(samples) < float("inf") and sum(samples) > 0
+    except (TypeError, ValueError):
+        return []
+    return samples if good else []
+
+
+def _lines(numbers: list[int]) -> str:
+    shown = ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
+    return f"line{'s' if len(numbers) > 1 else ''} {shown}"
+
+
+def stem_of(path: Path) -> tuple[str, str]:
+    """(commit8, env) from a file name `<commit8>-<env>.evidence.jsonl`."""
+    commit, _, env = path.name.removesuffix(SUFFIX).partition("-")
+    return commit, env
+
+
+def evidence_files(folder: Path) -> Iterator[Path]:
+    """The evidence files in a machine's folder, in order of name."""
+    return iter(sorted(folder.glob(f"*{SUFFIX}")))

@@ -1,0 +1,40 @@
+"""The columns of the table of cells, and which rows may be shown."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+# One benchmark cell: what was convolved, by whom, and how.
+CELL = ("layout", "backend", "image", "kernel", "dtype", "mode", "device", "threads")
+# Where a cell was measured.
+WHERE = ("machine", "commit", "env")
+# Cells that differ in nothing but backend and kernel size: one panel of a figure, one row of a winner map.
+GROUP = (*WHERE, "layout", "image", "dtype", "mode", "device", "threads")
+# Order of the families on every page; families of other packages follow in alphabetical order.
+FAMILIES = ("direct", "separable", "fft", "framework")
+STATUSES = ("ok", "failed", "n/a", "skipped", "no evidence")
+
+TEXT = ("layout", "backend", "dtype", "mode", "device")
+WHOLE = ("image", "kernel", "threads")
+SECONDS = ("execute_s", "execute_low_s", "execute_high_s", "one_shot_s", "plan_s", "load_s", "store_s")
+COLUMNS = (
+    *WHERE, "date", "layout", "backend", "family", "library", "library_version",
+    "image", "kernel", "dtype", "mode", "device", "threads",
+    "status", "reason", *SECONDS, "peak_memory_bytes", "error_over_bound", "worst_index",
+    "input_sha256", "stopped", "samples", "measured_at",
+)  # fmt: skip
+
+
+def measured(cells: pd.DataFrame) -> pd.DataFrame:
+    """The rows that may be shown as a measurement: evidence says ok, and there is a time.
+
+    No evidence, no point on a plot.
+    """
+    time = cells["execute_s"]
+    return cells[(cells["status"] == "ok") & (time > 0) & (time < float("inf"))]
+
+
+def family_order(families: pd.Series) -> list[str]:
+    """The families that occur, in the order of every page."""
+    found = {str(f) for f in families.unique()} - {""}
+    return [f for f in FAMILIES if f in found] + sorted(found - set(FAMILIES))

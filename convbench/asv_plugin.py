@@ -1,0 +1,85 @@
+"""Everything asv needs from this project, loaded by asv.conf.json: an environment, a run session, a publisher.
+
+asv 0.6.6 and asv_runner 0.3.2 are pinned: this module wraps one of asv's own methods (Run.run) and patches its pages.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+from asv.commands.run import Run
+from asv.environment import ExistingEnvironment, get_env_name
+from asv.machine import Machine
+from asv.publishing import OutputPublisher
+from asv.util import UserError
+
+from convbench import recorded
+from convbench.errors import ConvbenchError
+from convbench.grid import get_preset
+from convbench.session import Session
+
+
+class Installed(ExistingEnvironment):
+    """The environment that asv itself runs in, under a name that is the same on every machine and holds no path."""
+
+    tool_name = "installed"
+
+    def __init__(self, conf: Any, executable: str, requirements: Any, tagged_env_vars: Any) -> None:
+        super().__init__(conf, "same", requirements, tagged_env_vars)
+
+    @property
+    def name(self) -> str:
+        return str(get_env_name(self.tool_name, self._python, {}, self._tagged_env_vars))
+
+    @classmethod
+    def matches(cls, python: str) -> bool:
+        return False  # chosen by name only: asv run -E installed
+
+    def run(self, args: list[str], **kwargs: Any) -> Any:
+        env = {**(kwargs.pop("env", None) or os.environ), **self._global_env_vars}
+        return super().run(args, env=env, **kwargs)
+
+
+_run = Run.run.__func__
+
+
+@functools.wraps(_run)
+def _run_in_session(cls: type[Run], conf: Any, *args: Any, bench: Any = None, **kwargs: Any) -> Any:
+    """asv's run, with a default choice of cells, and a session that can be resumed."""
+    name = os.environ.setdefault(recorded.PRESET, "quick")
+    try:
+        preset = get_preset(name)
+        machine = kwargs.get("machine") or Machine.get_unique_machine_name()
+        folder = Path(conf.results_dir).absolute() / machine
+        if not bench:
+            bench = preset.regexes()
+        if kwargs.get("set_commit_hash"):
+            from asv.repo import get_repo
+
+            os.environ["ASV_COMMIT"] = get_repo(conf).get_hash_from_name(kwargs["set_commit_hash"])
+        if recorded.RUN in os.environ:  # `convbench run` has begun the session
+            return _run(cls, conf, *args, bench=bench, **kwargs)
+        with Session.begin(folder, preset=name, arguments=(str(args), str(bench), str(sorted(map(str, kwargs.items()))))):
+            return _run(cls, conf, *args, bench=bench, **kwargs)
+    except ConvbenchError as error:
+        raise UserError(str(error)) from error
+
+
+Run.run = classmethod(_run_in_session)
+
+
+class LinkToReport(OutputPublisher):
+    """Make asv's pages work without a network, and link them with reports/index.html."""
+
+    name = "convbench"
+    button_label = None
+    description = "Link to the crossover report"
+
+    @classmethod
+    def publish(cls, conf: Any, repo: Any, benchmarks: Any, graphs: Any, revisions: Any) -> None:
+        from convbench.report.asv_pages import mend
+
+        mend(Path(conf.html_dir))

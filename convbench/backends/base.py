@@ -1,0 +1,139 @@
+"""The contract of a backend.
+
+A backend is one short file that
+  1. names itself: name, family, library (the distribution that does the work), rounding, convention;
+  2. says what it can do: ndims, dtypes, devices, threaded, and `limits(problem)` for anything finer;
+  3. returns from `make_plan(problem, kernel)` a Plan, whose three steps are
+         load(image)    numpy -> the library's own array (a view wherever possible)
+         execute(data)  the convolution, and nothing else: this is what is timed
+         store(result)  the library's own array -> numpy (a view wherever possible)
+It imports its library inside methods only: no framework is loaded until it is used.
+Whatever the library's convention, a plan returns true convolution in convbench's modes, in the problem's dtype,
+never changes its input, and never returns memory that a later call overwrites.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from convbench.convention import Convention
+from convbench.errors import ArgumentError, UnsupportedError
+from convbench.problem import DTYPES, Array, Problem
+
+Family = Literal["direct", "separable", "fft", "framework"]
+Rounding = Literal["direct", "separable", "fft"]
+FAMILIES: tuple[Family, ...] = ("direct", "separable", "fft", "framework")
+
+
+class Plan(ABC):
+    """All one-off work for one (problem, kernel), done; call it once per image.
+
+    `plan(image)` takes and returns numpy arrays of problem.image_shape and problem.output_shape.
+    """
+
+    problem: Problem
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    def load(self, image: Array) -> Any:
+        """numpy -> the library's own array."""
+        return image
+
+    @abstractmethod
+    def execute(self, data: Any) -> Any:
+        """The convolution; this is what is timed."""
+
+    def store(self, result: Any) -> Array:
+        """The library's own array -> numpy."""
+        return result  # type: ignore[no-any-return]
+
+    def __call__(self, image: Array) -> Array:
+        if image.shape != self.problem.image_shape:
+            raise ArgumentError(f"this plan is for images of shape {self.problem.image_shape}, got {image.shape}; make another plan")
+        if image.dtype != np.dtype(self.problem.dtype):
+            raise ArgumentError(f"this plan is for dtype {self.problem.dtype}, got {image.dtype}; convert the image or make another plan")
+        return self.store(self.execute(self.load(image)))
+
+
+class Backend(ABC):
+    """One way to convolve: a library's operation made to return true convolution."""
+
+    name: ClassVar[str]
+    family: ClassVar[Family]
+    library: ClassVar[str]
+    """Distribution name on the package index, e.g. 'opencv-python-headless'."""
+    module: ClassVar[str]
+    """Import name of the library."""
+    rounding: ClassVar[Rounding]
+    """Which error bound the gate applies: see bounds.py."""
+    convention: ClassVar[Convention] = Convention(flips=True)
+    """What the library's raw operation computes, before this backend corrects it."""
+    ndims: ClassVar[tuple[int, ...]] = (1, 2)
+    dtypes: ClassVar[tuple[str, ...]] = DTYPES
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    """Device kinds: 'cpu', 'cuda'."""
+    threaded: ClassVar[bool] = False
+    """Whether the operation can use more than one thread."""
+    deterministic: ClassVar[bool] = True
+    """Whether a second call returns the same bits."""
+
+    def version(self) -> str | None:
+        """Version of the library, None where it is not installed; imports nothing."""
+        try:
+            return importlib.metadata.version(self.library)
+        except importlib.metadata.PackageNotFoundError:
+            return None
+
+    def available(self) -> bool:
+        """Whether the library is installed; imports nothing."""
+        return self.version() is not None or importlib.util.find_spec(self.module) is not None
+
+    def unsupported(self, problem: Problem) -> str | None:
+        """Why this backend cannot run the problem, or None; decided without importing the library where possible."""
+        if not self.available():
+            return f"{self.library} is not installed: pip install {self.library}"
+        kind = problem.device.partition(":")[0]
+        if kind not in self.devices:
+            return f"{self.name} runs on {', '.join(self.devices)} only, not on {problem.device}"
+        if problem.ndim not in self.ndims:
+            return f"{self.name} takes {' or '.join(f'{d}-D' for d in self.ndims)} input only, not {problem.ndim}-D"
+        if problem.dtype not in self.dtypes:
+            return f"{self.library} has no {problem.dtype} here: {self.name} takes {', '.join(self.dtypes)}"
+        if problem.threads > 1 and not self.threaded:
+            return f"{self.name} runs on one thread only, not on {problem.threads}"
+        return self.limits(problem)
+
+    def limits(self, problem: Problem) -> str | None:
+        """A finer reason than the class attributes can say; override where there is one."""
+        return None
+
+    def plan(self, problem: Problem, kernel: Array) -> Plan:
+        """Do all one-off work for this problem and kernel.
+
+        kernel: problem.kernel_shape, converted to problem.dtype if that loses nothing but precision.
+        Raises UnsupportedError with the reason if the problem cannot be run, ArgumentError if the kernel does not fit.
+        """
+        reason = self.unsupported(problem)
+        if reason:
+            raise UnsupportedError(reason)
+        kernel = np.asarray(kernel)
+        if kernel.shape != problem.kernel_shape:
+            raise ArgumentError(f"the problem's kernel has shape {problem.kernel_shape}, got {kernel.shape}")
+        if not np.can_cast(kernel.dtype, problem.dtype, casting="same_kind"):
+            raise ArgumentError(f"a {kernel.dtype} kernel cannot become {problem.dtype} without loss; use a {kernel.dtype} problem")
+        kernel = np.array(kernel, dtype=problem.dtype, order="C")
+        kernel.flags.writeable = False
+        return self.make_plan(problem, kernel)
+
+    @abstractmethod
+    def make_plan(self, problem: Problem, kernel: Array) -> Plan:
+        """Build the plan; kernel is C-contiguous, read-only, problem.dtype; may raise UnsupportedError."""
+
+    def __repr__(self) -> str:
+        return f"<Backend {self.name}>"

@@ -1,0 +1,258 @@
+"""One cell of the suite: a backend on a problem, gated, then timed; and the cells of one problem side by side."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import math
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from convbench.backends.base import Backend, Plan
+from convbench.errors import GateError, UnsupportedError
+from convbench.gate import Verdict, check, judge_plan
+from convbench.measure import Rule, Timing, sample
+from convbench.problem import Array, Problem
+
+Status = Literal["ok", "failed", "n/a", "skipped"]
+Progress = Callable[[int, int, str], None]
+Certify = Callable[[Backend, Problem], Verdict]
+
+# A probe image this many multiply-adds large takes some 10 ms with a slow direct method: cheap next to what it saves.
+PROBE_TERMS = 2e7
+# Methods whose cost grows with the kernel's area; the others are never slow enough to be worth a prediction.
+GROWS_WITH_AREA = ("direct", "framework")
+ONE_SHOT_SECONDS = 0.3
+"""Time for repeating plan + execute, per cell."""
+MOST_ONE_SHOTS = 7
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is known of a backend on a problem.
+
+    status: ok (gated and timed), failed (wrong, or raised: never timed), n/a (cannot run), skipped (over the budget).
+    Seconds and bytes; execute and one_shot are per call. first_plan_seconds includes importing and compiling.
+    """
+
+    backend: str
+    family: str
+    problem: Problem
+    status: Status
+    reason: str | None = None
+    error_over_bound: float | None = None
+    worst_index: tuple[int, ...] | None = None
+    input_sha256: str | None = None
+    checks: int = 0
+    execute: Timing | None = None
+    one_shot: Timing | None = None
+    plan: Timing | None = None
+    first_plan_seconds: float | None = None
+    load_seconds: float | None = None
+    store_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+
+    @property
+    def plan_seconds(self) -> float | None:
+        return self.plan.median if self.plan else None
+
+
+@functools.cache
+def _certified(backend: Backend, ndim: int, mode: str, dtype: str, device: str, threads: int) -> Verdict:
+    return check(backend, ndim=ndim, modes=(mode,), dtypes=(dtype,), device=device, threads=threads)
+
+
+def certify(backend: Backend, problem: Problem) -> Verdict:
+    """The verdict on small problems of this dtype, mode, device and thread count; once per process."""
+    return _certified(backend, problem.ndim, problem.mode, problem.dtype, problem.device, problem.threads)
+
+
+def measure_cells(
+    problem: Problem,
+    backends: Iterable[Backend],
+    image: Array,
+    kernel: Array,
+    *,
+    budget: float = 10.0,
+    rule: Rule | None = None,
+    certify: Certify = certify,
+    zero_mean: bool = False,
+    progress: Progress | None = None,
+) -> list[Cell]:
+    """Gate every backend on this problem and time those that are right, side by side in random order.
+
+    budget: seconds that one execution may take. zero_mean: image is zero-mean random data (a sharper checksum bound).
+    Returns one Cell per backend, in the order given; a backend that raises becomes a failed cell, never an exception.
+    """
+    chosen = list(backends)
+    cells: dict[str, Cell] = {}
+    plans: dict[str, Plan] = {}
+    total = 2 * len(chosen)
+    for number, backend in enumerate(chosen):
+        if progress:
+            progress(number, total, f"gate {backend.name}")
+        cell, plan = _gated(backend, problem, image, kernel, budget, certify, zero_mean)
+        cells[backend.name] = cell
+        if plan is not None:
+            plans[backend.name] = plan
+    data = {name: plan.load(image) for name, plan in plans.items()}
+    finished = [len(chosen)]
+
+    def advance(name: str) -> None:
+        finished[0] += 1
+        if progress:
+            progress(finished[0], total, f"timed {name}")
+
+    timings = sample(
+        {name: functools.partial(plan.execute, data[name]) for name, plan in plans.items()}, rule, done=advance
+    )
+    for backend in chosen:
+        if backend.name in plans:
+            plan = plans.pop(backend.name)
+            cell = replace(cells[backend.name], execute=timings[backend.name], **_transfers(plan, image))
+            del plan
+            cells[backend.name] = replace(cell, **_one_shots(backend, problem, image, kernel))
+    if progress:
+        progress(total, total, "done")
+    return [cells[backend.name] for backend in chosen]
+
+
+def _gated(
+    backend: Backend, problem: Problem, image: Array, kernel: Array, budget: float, certify: Certify, zero_mean: bool
+) -> tuple[Cell, Plan | None]:
+    """Judge a backend on this very problem; the plan is returned only if nothing was wrong."""
+    cell = Cell(backend.name, backend.family, problem, "n/a")
+    reason = backend.unsupported(problem)
+    if reason:
+        return replace(cell, reason=reason), None
+    try:
+        expected = _predict(backend, problem, kernel)
+        if expected > budget:
+            why = f"over the time budget: one execution would take about {expected:.1f} s, budget {budget:g} s"
+            return replace(cell, status="skipped", reason=why), None
+        start = time.perf_counter()
+        plan = backend.plan(problem, kernel)
+        first = time.perf_counter() - start
+        small = certify(backend, problem)
+        if small.failures:
+            raise GateError(str(small.failures[0]))
+        verdict = judge_plan(plan, backend, kernel, image, zero_mean=zero_mean)
+        cell = replace(
+            cell,
+            error_over_bound=max(verdict.worst, small.worst),
+            worst_index=verdict.worst_index,
+            input_sha256=verdict.input_sha256,
+            checks=verdict.checks + small.checks,
+            first_plan_seconds=first,
+        )
+        if verdict.failures:
+            raise GateError(str(verdict.failures[0]))
+    except UnsupportedError as unsupported:
+        return replace(cell, reason=str(unsupported)), None
+    except GateError as wrong:
+        return replace(cell, status="failed", reason=f"gate: {wrong}"), None
+    except Exception as error:  # one backend's crash must not cost the others their cells
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"raised {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
+        return replace(cell, status="failed", reason=what), None
+    return replace(cell, status="ok"), plan
+
+
+def _predict(backend: Backend, problem: Problem, kernel: Array) -> float:
+    """Seconds that one execution will take, extrapolated from a smaller image with the same kernel; 0 if surely few."""
+    if backend.family not in GROWS_WITH_AREA:
+        return 0.0
+    work = float(problem.terms) * math.prod(problem.output_shape)
+    if work < 20 * PROBE_TERMS:
+        return 0.0
+    shrink = math.sqrt(PROBE_TERMS / work)
+    if problem.ndim == 1 or problem.kernel_shape[0] == 1:
+        shape = (max(1, round(problem.image_shape[0] * shrink**2)), *problem.image_shape[1:])
+    else:
+        shape = tuple(max(8, round(n * shrink)) for n in problem.image_shape)
+    shape = tuple(max(n, k) if problem.mode == "valid" else n for n, k in zip(shape, problem.kernel_shape, strict=True))
+    probe = replace(problem, image_shape=shape)
+    plan = backend.plan(probe, kernel)
+    data = plan.load(probe.image())
+    plan.execute(data)
+    start = time.perf_counter()
+    plan.execute(data)
+    # The probe's own terms may be fewer than the problem's where the kernel is longer than the probe image.
+    return (time.perf_counter() - start) * work / (float(probe.terms) * math.prod(probe.output_shape))
+
+
+def _transfers(plan: Plan, image: Array) -> dict[str, float]:
+    """Seconds of load and store, medians of 5: on the host they should be views."""
+    result = plan.execute(plan.load(image))
+    times: dict[str, list[float]] = {"load_seconds": [], "store_seconds": []}
+    for _ in range(5):
+        for name, step, argument in (("load_seconds", plan.load, image), ("store_seconds", plan.store, result)):
+            start = time.perf_counter()
+            step(argument)
+            times[name].append(time.perf_counter() - start)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def _one_shots(backend: Backend, problem: Problem, image: Array, kernel: Array) -> dict[str, Timing | int | None]:
+    """Plan and plan + execute, repeated with warm caches; and the memory that one of them needs."""
+    planned: list[float] = []
+    whole: list[float] = []
+    spent = 0.0
+    while len(whole) < MOST_ONE_SHOTS and (len(whole) < 3 or spent < ONE_SHOT_SECONDS):
+        start = time.perf_counter()
+        plan = backend.plan(problem, kernel)
+        data = plan.load(image)
+        middle = time.perf_counter()
+        plan.execute(data)
+        end = time.perf_counter()
+        planned.append(middle - start)
+        whole.append(end - start)
+        spent += end - start
+        if spent > 10 * ONE_SHOT_SECONDS:
+            break
+    stopped = f"{len(whole)} one-shots"
+    return {
+        "plan": Timing(tuple(planned), 1, stopped),
+        "one_shot": Timing(tuple(whole), 1, stopped),
+        "peak_memory_bytes": peak_memory(lambda: backend.plan(problem, kernel)(image)),
+    }
+
+
+def peak_memory(call: Callable[[], object]) -> int | None:
+    """Bytes by which a call raises the process's resident memory at its peak; None where Linux's /proc is missing."""
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not sys.platform.startswith("linux") or not reset.exists():
+        return None
+    gc.collect()
+    _trim()
+
+    def read(field: str) -> int:
+        line = next(line for line in status.read_text().splitlines() if line.startswith(field))
+        return int(line.split()[1]) * 1024
+
+    try:
+        reset.write_text("5")  # sets the high-water mark to what is resident now
+        before = read("VmRSS")
+        kept = call()
+        peak = read("VmHWM")
+        del kept
+    except (OSError, StopIteration):
+        return None
+    return max(0, peak - before)
+
+
+def _trim() -> None:
+    """Give free heap memory back to the system, so that reusing it counts."""
+    import ctypes
+
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (OSError, AttributeError):
+        return

@@ -1,0 +1,271 @@
+"""The command line: each verb reads its arguments, calls one function of the package and prints what it returned.
+
+Everything heavy is imported inside the verbs, so that `--help` and `list` stay quick.
+Exit status: 0 ok, 1 a wrong result, 2 bad usage or input, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import convbench
+from convbench import console
+from convbench.errors import ArgumentError, ConvbenchError, GateError, StorageError, UnsupportedError, one_of
+
+if TYPE_CHECKING:
+    from convbench.backends import Backend
+    from convbench.compare import Row
+
+MODES = ("full", "same", "valid")  # convbench.problem has them too, but takes numpy along
+PRESETS = ("quick", "standard", "full")
+DTYPES = ("float32", "float64", "complex64", "complex128")
+
+
+class _Verbs(click.Group):
+    """Turns errors of convbench into one line on stderr and an exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConvbenchError as error:
+            if ctx.params.get("traceback"):
+                raise
+            click.echo("Error: " + " ".join(str(error).split()), err=True)
+            ctx.exit(1 if isinstance(error, GateError) else 2)
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.option("--traceback", is_flag=True, envvar="CONVBENCH_TRACEBACK", help="Show where an error was raised.")
+@click.version_option(convbench.__version__, prog_name="convbench")
+def main(traceback: bool) -> None:
+    """Which convolution should I use, is it right, and why is it that fast?
+
+    Measured on this machine, and only after the result was checked. Start with `convbench compare sample`.
+    """
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, seconds and bytes, instead of a table.")
+
+
+@main.command("list")
+@click.option("--device", help="Only backends that run there: cpu, cuda or cuda:N.")
+@click.option("--dtype", type=click.Choice(DTYPES), help="Only backends that take it.")
+@as_json
+def list_(device: str | None, dtype: str | None, as_json: bool) -> None:
+    """List all backends, installed or not."""
+    kind = (device or "cpu").partition(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise one_of("device", device, ("cpu", "cuda", "cuda:0", "cuda:1"))
+    chosen = [
+        b for b in convbench.list_backends() if (not device or kind in b.devices) and (not dtype or dtype in b.dtypes)
+    ]
+    rows = [_facts(backend) for backend in chosen]
+    if as_json:
+        console.print_json(rows)
+        return
+    columns = ("name", "family", "library", "version", "dtypes", "dims", "threads", "devices")
+    console.print_table(columns, [[console.words(row[c]) for c in columns] for row in rows])
+
+
+@main.command()
+@click.argument("backends", nargs=-1, metavar="[BACKEND | MODULE:FUNCTION]...")
+@click.option("--ndim", type=click.IntRange(1, 2), help="Number of axes; all that a backend takes by default.")
+@click.option("--mode", "modes", type=click.Choice(MODES), multiple=True, help="May be repeated; all by default.")
+@click.option("--dtype", "dtypes", type=click.Choice(DTYPES), multiple=True, help="May be repeated; all by default.")
+def check(backends: tuple[str, ...], ndim: int | None, modes: tuple[str, ...], dtypes: tuple[str, ...]) -> None:
+    """Check results against the definition of convolution; all backends by default.
+
+    MODULE:FUNCTION or FILE.py:FUNCTION is a function of your own, taking (image, kernel) or (image, kernel, mode).
+    """
+    from convbench.gate import check as judge
+
+    subjects: list[Any] = [_subject(name) for name in backends] or convbench.list_backends()
+    wrong = checked = 0
+    for subject in subjects:
+        for axes in [ndim] if ndim else getattr(subject, "ndims", (2,)):
+            verdict = judge(subject, ndim=axes, modes=modes or MODES, dtypes=dtypes or None)
+            click.echo(f"{axes}-D {verdict}")
+            wrong += bool(verdict.failures)
+            checked += bool(verdict.ok or verdict.failures)
+    if wrong:
+        raise GateError(f"{wrong} of {checked} checked are wrong; they must not be timed")
+    if not checked:
+        raise UnsupportedError("nothing could be checked, see above; `convbench list` shows what is installed")
+
+
+@main.command()
+@click.argument("image")
+@click.option(
+    "--kernel", "spec", required=True, help="name:parameter=value,..., e.g. gaussian:sigma=3, or a .npy file."
+)
+@click.option("--backend", "backends", multiple=True, metavar="NAME", help="May be repeated; all by default.")
+@click.option("--mode", type=click.Choice(MODES), default="same")
+@click.option("--dtype", type=click.Choice(DTYPES), default="float32")
+@click.option("--threads", type=click.IntRange(min=1), default=1)
+@click.option("--device", default="cpu", help="cpu or cuda:N.")
+@click.option(
+    "--budget", type=click.FloatRange(0, min_open=True), default=10.0, help="Seconds that one execution may take."
+)
+@click.option("--save", "folder", metavar="DIR", help="Write the result, a figure and the table there.")
+@as_json
+def compare(
+    image: str, spec: str, backends: tuple[str, ...], budget: float, folder: str | None, as_json: bool, **settings: Any
+) -> None:
+    """Check and time backends on your own image: a .png, .jpg or .npy file, or the word `sample`.
+
+    Kernels: gaussian, box, sobel, laplacian, log, motion, airy, random. Exit status 1 if a result was wrong.
+    """
+    from convbench import compare as comparing
+    from convbench.images import read_image, sample_photograph
+    from convbench.kernels import named_kernel
+
+    data = read_image(sample_photograph() if image == "sample" else image)
+    kernel = named_kernel(spec)
+    if folder and Path(folder).exists() and not Path(folder).is_dir():
+        raise StorageError(f"--save takes a folder, got the file {folder!r}; give another name")
+    console.warn()
+    with console.progress() as progress:
+        found = comparing.compare(data, kernel, backends, budget=budget, progress=progress, **settings)
+    if as_json:
+        console.print_json(found.as_dict())
+    else:
+        shape = " x ".join(map(str, data.shape))
+        title = f"{image} ({shape}) * {spec} ({' x '.join(map(str, kernel.shape))}), " + ", ".join(
+            f"{key} {value}" for key, value in settings.items()
+        )
+        console.print_table(_COMPARED, [_compared(row) for row in found.rows], title)
+    if folder and found.best:
+        for path in comparing.save(found, folder):
+            click.echo(f"wrote {path}", err=as_json)
+    wrong = [row.backend for row in found.rows if row.status == "failed"]
+    if wrong:
+        raise GateError(f"wrong, so not timed: {', '.join(wrong)}; `convbench check {wrong[0]}` tries small examples")
+    if found.best is None:
+        raise UnsupportedError("no backend could run this, see above; `convbench list` shows what is installed")
+
+
+@main.command()
+@click.option("--preset", type=click.Choice(PRESETS), default="standard", help="How much to measure.")
+@click.option("--bench", metavar="REGEX", help="Only benchmarks whose name matches.")
+@click.option("--resume/--fresh", default=True, help="Go on where the last run stopped, or measure all again.")
+def run(preset: str, bench: str | None, resume: bool) -> None:
+    """Run the benchmark suite and store its results."""
+    from convbench import suite
+
+    console.warn()
+    with console.progress(lines=True) as progress:
+        suite.run(preset, bench=bench, fresh=not resume, progress=progress)
+    click.echo("done; `convbench report` turns the results into pages")
+
+
+@main.command()
+@click.option("--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of stored results.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), help="Folder for the pages.")
+def report(results: Path, out: Path) -> None:
+    """Turn stored results into pages that can be published."""
+    if not results.is_dir():
+        raise ArgumentError(f"no folder of results at {str(results)!r}; `convbench run` makes one, --results names one")
+    from convbench.report import build_report
+
+    with console.progress() as progress:
+        build_report(results, out, progress=progress)
+    index = out / "index.html"
+    click.echo(f"open {index if index.exists() else out}")
+
+
+@main.command()
+@click.option("--ceilings", is_flag=True, help="Measure the peaks of arithmetic and memory; takes a few seconds.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, help="For --ceilings.")
+@as_json
+def machine(ceilings: bool, threads: int, as_json: bool) -> None:
+    """Show this machine, the versions in use, and what would disturb a measurement now."""
+    from convbench import machine as this
+
+    found: dict[str, Any] = {"machine": this.describe(), "versions": this.versions(), "warnings": this.warnings()}
+    if ceilings:
+        found["ceilings"] = this.ceilings(threads)
+    if as_json:
+        console.print_json(found)
+        return
+    rows = [*found["machine"].items(), *found["versions"].items()]
+    for name, value in found.get("ceilings", {}).items():
+        rows.append((f"ceiling {name}", f"{value:.1f} {'GB/s' if name == 'copy' else 'GFLOP/s'}, threads {threads}"))
+    console.print_table(("what", "value"), rows)
+    for text in found["warnings"] or ["nothing found that would disturb a measurement"]:
+        click.echo(f"Warning: {text}" if found["warnings"] else text)
+
+
+def _facts(backend: Backend) -> dict[str, Any]:
+    version = backend.version() if backend.available() else f"not installed: pip install {backend.library}"
+    return {
+        "name": backend.name,
+        "family": backend.family,
+        "library": backend.library,
+        "installed": backend.available(),
+        "version": version or "unknown",
+        "dtypes": list(backend.dtypes),
+        "dims": list(backend.ndims),
+        "threads": "many" if backend.threaded else "one",
+        "devices": list(backend.devices),
+    }
+
+
+def _subject(name: str) -> Any:
+    """The backend of that name, or the function that MODULE:FUNCTION or FILE.py:FUNCTION names."""
+    if ":" not in name:
+        return convbench.get_backend(name)
+    import importlib
+    import importlib.util
+
+    where, _, attribute = name.rpartition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        if where.endswith(".py"):
+            spec = importlib.util.spec_from_file_location(Path(where).stem, where)
+            assert spec is not None
+            assert spec.loader is not None
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+        else:
+            module = importlib.import_module(where)
+    except Exception as error:  # whatever a stranger's module raises
+        what = f"{type(error).__name__}: {error}"
+        raise ArgumentError(f"cannot import {where!r} of {name!r}: {what}; write MODULE:FUNCTION") from error
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        names = [n for n, value in vars(module).items() if callable(value) and not n.startswith("_")]
+        raise one_of(f"function of {where}", attribute, names)
+    return function
+
+
+_COMPARED = (
+    *("rank", "backend", "family", "time, ms", "99 % interval", "ratio", "Mpixel/s"),
+    *("one-shot, ms", "error / bound", "reason"),
+)
+
+
+def _compared(row: Row) -> list[str]:
+    def number(value: float | None, pattern: str = "{:.4g}", factor: float = 1) -> str:
+        return "" if value is None else pattern.format(value * factor)
+
+    interval = "" if row.low is None or row.high is None else f"{row.low * 1e3:.4g} to {row.high * 1e3:.4g}"
+    return [
+        number(row.rank, "{:d}"),
+        row.backend,
+        row.family,
+        number(row.time, factor=1e3),
+        interval,
+        number(row.ratio, "{:.2f}"),
+        number(row.mpixel_per_s),
+        number(row.one_shot, factor=1e3),
+        number(row.error_over_bound, "{:.2g}"),
+        "" if row.status == "ok" else f"{row.status}: {row.reason}",
+    ]

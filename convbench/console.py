@@ -1,0 +1,62 @@
+"""What the command line prints: tables, JSON, warnings, progress."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import click
+
+Progress = Callable[[int, int, str], None]
+
+
+def words(value: Any) -> str:
+    """A list as words with commas, anything else as it prints."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def print_json(value: Any) -> None:
+    """JSON on stdout."""
+    click.echo(json.dumps(value, indent=1))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
+    """A table on stdout, as wide as the terminal; piped, wide enough for a row to stay on a line."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))  # as text: square brackets are no markup
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240).print(table)
+
+
+def warn() -> None:
+    """On stderr, what would disturb a measurement now."""
+    from convbench.machine import warnings
+
+    for text in warnings():
+        click.echo(f"Warning: {text}", err=True)
+
+
+@contextlib.contextmanager
+def progress(lines: bool = False) -> Iterator[Progress]:
+    """A bar with the time left on a terminal; elsewhere a line for each step if *lines*, or nothing."""
+    if not sys.stderr.isatty():
+        yield lambda done, total, text: click.echo(f"[{done}/{total}] {text}", err=True) if lines else None
+        return
+    from rich import progress as bars
+    from rich.console import Console
+
+    doing = bars.TextColumn("{task.description}", markup=False)
+    columns = (bars.BarColumn(), bars.MofNCompleteColumn(), bars.TimeRemainingColumn(), doing)
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=text)

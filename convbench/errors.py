@@ -1,0 +1,42 @@
+"""One exception family, rooted at ConvbenchError.
+
+Every message says what was wrong, what was given, what is allowed, and the next command to try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class ConvbenchError(Exception):
+    """Root of every error that convbench raises on purpose."""
+
+
+class ArgumentError(ConvbenchError, ValueError):
+    """An argument is at fault."""
+
+
+class UnsupportedError(ConvbenchError):
+    """A backend cannot run this problem; the message is the reason."""
+
+
+class GateError(ConvbenchError):
+    """A backend's output is wrong; the message names the smallest failing example."""
+
+
+class StorageError(ConvbenchError):
+    """A file could not be read or written; what was there before is still there."""
+
+
+def one_of(what: str, given: object, allowed: Iterable[object], command: str = "") -> ArgumentError:
+    """Build the error for a value outside a closed set.
+
+    *what* names the argument, *command* is the command that lists the allowed values.
+    """
+    import difflib
+
+    names = [str(a) for a in allowed]
+    close = difflib.get_close_matches(str(given), names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    listing = f" `{command}` lists them." if command else ""
+    return ArgumentError(f"unknown {what} {given!r}; allowed: {', '.join(names)}.{hint}{listing}")

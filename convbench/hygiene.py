@@ -1,0 +1,61 @@
+"""Manners of a convolution: what it must do besides returning the right numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convbench.problem import Array, Problem
+
+if TYPE_CHECKING:
+    from convbench.gate import Verdict
+
+
+def hygiene(
+    make_plan: Callable[[], Callable[[Array], Array]], problem: Problem, deterministic: bool, verdict: Verdict
+) -> None:
+    """Input unchanged, same bits again, results not overwritten, any memory layout accepted, plan reusable.
+
+    make_plan: returns a fresh callable image -> output. Findings go to *verdict*.
+    """
+    plan = make_plan()
+    image, other = problem.image(), problem.image(seed=1)
+    before = image.copy()
+    first = plan(image)
+    kept = first.copy()
+
+    def expect(test: str, ok: bool, what: str) -> None:
+        verdict.checks += 1
+        if not ok:
+            verdict.fail(test, problem, what)
+
+    def close(output: Array, wanted: Array) -> bool:
+        # Another memory layout or plan may sum in another order: equal up to rounding, with room for the terms.
+        room = 4 * (problem.terms + 16) * problem.unit_roundoff * (float(np.abs(wanted).max()) or 1.0)
+        return output.shape == wanted.shape and bool(np.abs(output - wanted).max() <= room)
+
+    def accepts(test: str, given: Array, what: str, bits: bool = False) -> None:
+        try:
+            output = plan(given)
+        except Exception as error:  # any refusal of an input it must take is the finding
+            expect(test, False, f"{what}: raised {type(error).__name__}: {error}")
+            return
+        ok = np.array_equal(output, kept) if bits else close(output, kept)
+        expect(test, ok, f"{what}: returned other {'bits' if bits else 'values'} than at first")
+
+    expect("input unchanged", np.array_equal(before, image), "the input image was changed by the call")
+    second = plan(other)
+    expect("memory", np.array_equal(first, kept), "an earlier result was overwritten by a later call")
+    fresh = make_plan()(other)
+    expect("reuse", close(second, fresh), "a second image through the same plan gave other values than a fresh plan")
+    accepts("repeat", image, "the same image again", bits=deterministic)
+    wide = np.repeat(before, 2, axis=-1)[..., ::2]
+    accepts("non-contiguous", wide, "a non-contiguous image")
+    flipped = np.flip(np.flip(before).copy())
+    accepts("reversed", flipped, "an image with negative strides")
+    accepts("column order", np.asfortranarray(before), "an image in column-major order")
+    locked = before.copy()
+    locked.flags.writeable = False
+    accepts("read-only", locked, "a read-only image")

@@ -1,0 +1,262 @@
+"""Which machine is this, is it quiet, and what is the most it could do?"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+_CPU = Path("/sys/devices/system/cpu")
+_SIMD = (
+    "sse4_2",
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "avx512f",
+    "avx512bw",
+    "avx512vl",
+    "avx512_fp16",
+    "neon",
+    "asimd",
+    "sve",
+)
+_LIBRARIES = ("convbench", "numpy", "scipy", "pyfftw", "numba", "torch", "asv")
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "BLIS_NUM_THREADS",
+)
+UNKNOWN = "unknown"
+
+
+def machine_name() -> str:
+    """A short, stable name that is safe in a path: the host name, which asv uses by default as well."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", platform.node()).strip(".-") or "unnamed"
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe() -> dict[str, str]:
+    """What matters to a timing, by name, in words; what cannot be read is 'unknown'. Imports no framework."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    quota = _cpu_quota()
+    return {
+        "machine": machine_name(),
+        "cpu": _cpu_model(),
+        "cores": f"{cores()} of {os.cpu_count()} usable" + (f", quota {quota:g}" if quota else ""),
+        "caches": _caches(),
+        "simd": " ".join(f for f in _SIMD if f in _cpu_flags()) or UNKNOWN,
+        "memory": f"{memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} available",
+        "os": _os_name(),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "blas": _blas(),
+        "governor": _governor() or f"{UNKNOWN} (not shown by this system)",
+        "turbo": _turbo(),
+        "load": _load(),
+        "gpu": _gpus() or "none found by nvidia-smi",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what is timed and of what times it, 'not installed' included; imports nothing."""
+    found = {"python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+        if name == "pyfftw":
+            found["fftw"] = _fftw_version()
+    return found
+
+
+def warnings(seconds: float = 0.3) -> list[str]:
+    """What would disturb a measurement now, each with its cause and the command that mends it.
+
+    seconds: how long to watch the other processes. An empty list means that nothing was found.
+    """
+    return [found for check in (functools.partial(_other_load, seconds), _frequency, _environment) for found in check()]
+
+
+def ceilings(threads: int = 1, seconds: float = 0.4) -> dict[str, float]:
+    """The machine's measured peaks: see convbench.ceilings.ceilings."""
+    from convbench.ceilings import ceilings as measured
+
+    return measured(threads, seconds)
+
+
+# -- reading the system ------------------------------------------------------------------------------------------
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+@functools.cache
+def _cpuinfo() -> dict[str, str]:
+    """The first processor of /proc/cpuinfo; elsewhere what py-cpuinfo finds, which takes a second."""
+    text = (_read(Path("/proc/cpuinfo")) or "").split("\n\n")[0]
+    found = {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in text.splitlines())}
+    if "model name" in found:
+        return found
+    try:
+        import cpuinfo
+
+        info = cpuinfo.get_cpu_info()
+    except Exception:  # it runs other programs, and must not take this one down
+        info = {}
+    flags = " ".join(info.get("flags", [])) or found.get("Features", "")
+    return {"model name": info.get("brand_raw", ""), "flags": flags}
+
+
+def _cpu_model() -> str:
+    return _cpuinfo()["model name"] or platform.processor() or platform.machine() or UNKNOWN
+
+
+def _cpu_flags() -> set[str]:
+    return set(_cpuinfo().get("flags", "").split())
+
+
+def _caches() -> str:
+    found = []
+    for index in sorted((_CPU / "cpu0" / "cache").glob("index*")):
+        level, kind, size = (_read(index / name) for name in ("level", "type", "size"))
+        if level and size and kind != "Instruction":
+            found.append(f"L{level}{'d' if kind == 'Data' else ''} {size}")
+    return ", ".join(found) or UNKNOWN
+
+
+def _os_name() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        return platform.platform(terse=True)
+
+
+def _blas() -> str:
+    import numpy  # noqa: F401  (loads the library that is to be found)
+    import threadpoolctl
+
+    found = [
+        f"{pool['internal_api']} {pool['version'] or '?'}, {pool['num_threads']} threads "
+        f"({Path(pool['filepath']).parent.name})"
+        for pool in threadpoolctl.threadpool_info()
+        if pool["user_api"] == "blas"
+    ]
+    return "; ".join(found) or UNKNOWN
+
+
+def _governor() -> str | None:
+    return _read(_CPU / "cpu0" / "cpufreq" / "scaling_governor")
+
+
+def _turbo() -> str:
+    for name, on in (("intel_pstate/no_turbo", "0"), ("cpufreq/boost", "1")):
+        if (value := _read(_CPU / name)) is not None:
+            return "on" if value == on else "off"
+    return f"{UNKNOWN} (not shown by this system)"
+
+
+def _load() -> str:
+    try:
+        return " ".join(f"{value:.2f}" for value in os.getloadavg()) + " (1, 5, 15 minutes)"
+    except (OSError, AttributeError):
+        return UNKNOWN
+
+
+def _cpu_quota() -> float | None:
+    """Cores' worth of time that a container may use, None where there is no limit."""
+    quota, period = ((_read(Path("/sys/fs/cgroup/cpu.max")) or "max") + " 1").split()[:2]
+    if quota == "max":
+        quota = _read(Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")) or "-1"
+        period = _read(Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")) or "1"
+    return int(quota) / int(period) if int(quota) > 0 else None
+
+
+def _gpus() -> str:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ""
+    query = [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return "; ".join(f"cuda:{i} {line.strip()}" for i, line in enumerate(answer.stdout.strip().splitlines()))
+
+
+def _fftw_version() -> str:
+    """The version of FFTW that comes inside pyfftw, read off the library file, which is quicker than loading it."""
+    try:
+        files = importlib.metadata.files("pyfftw") or []
+        library = next(f for f in files if re.match(r"libfftw3[-.]", f.name))
+        match = re.search(rb"fftw-(\d+\.\d+\.\d+)", Path(str(library.locate())).read_bytes())
+    except (importlib.metadata.PackageNotFoundError, StopIteration, OSError):
+        match = None
+    return match[1].decode() if match else UNKNOWN
+
+
+# -- what disturbs a measurement ---------------------------------------------------------------------------------
+
+
+def _other_load(seconds: float) -> list[str]:
+    import psutil
+
+    psutil.cpu_times_percent(None)
+    busy = psutil.cpu_percent(seconds) / 100 * (os.cpu_count() or 1)  # this process sleeps meanwhile
+    stolen = getattr(psutil.cpu_times_percent(None), "steal", 0.0)
+    found = []
+    if busy > 0.2:
+        found.append(
+            f"other programs keep {busy:.1f} of {os.cpu_count()} cores busy, which makes times longer and unsteady: "
+            f"see which with `ps -eo pid,pcpu,comm --sort=-pcpu | head`, stop them or wait"
+        )
+    if stolen > 2:
+        found.append(
+            f"the host of this virtual machine takes {stolen:.0f} % of its time for others: "
+            f"watch `vmstat 1` (column st) and wait"
+        )
+    return found
+
+
+def _frequency() -> list[str]:
+    found = []
+    if _governor() == "powersave":
+        found.append(
+            "the frequency governor is powersave, so the clock rises late: "
+            "run `sudo cpupower frequency-set -g performance`"
+        )
+    quota = _cpu_quota()
+    if quota and quota < cores():
+        found.append(
+            f"this container may use {quota:g} cores' worth of time on {cores()} cores, and is paused beyond that: "
+            f"run `taskset -c 0-{max(1, int(quota)) - 1} convbench ...`, or start it with a larger --cpus"
+        )
+    return found
+
+
+def _environment() -> list[str]:
+    return [
+        f"{name}={os.environ[name]} is set, which caps the threads of some libraries, not of all: run `unset {name}`"
+        for name in _THREAD_VARIABLES
+        if os.environ.get(name)
+    ]

@@ -1,0 +1,97 @@
+"""What an asv benchmark returns: the recorded figures of a cell, measured now if this run has not yet measured it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from convbench.backends import get_backend
+from convbench.backends.base import Backend
+from convbench.cell import certify, measure_cells
+from convbench.errors import GateError
+from convbench.evidence import SUFFIX, EvidenceFile, cell_entry, cell_key, gate_entry, gate_key
+from convbench.gate import Failure, Verdict
+from convbench.grid import Preset, get_preset, problem_of
+from convbench.problem import Problem
+
+# Set for benchmark processes by whoever starts them: which run this is, its preset, where its evidence goes.
+RUN, PRESET, FOLDER = "CONVBENCH_RUN", "CONVBENCH_PRESET", "CONVBENCH_EVIDENCE_DIR"
+
+
+def evidence_path(folder: Path, commit: str, environment: str) -> Path:
+    """Where the evidence of a commit and environment is kept: beside asv's file of the same name."""
+    return folder / f"{commit[:8]}-{environment}{SUFFIX}"
+
+
+def current_evidence() -> EvidenceFile:
+    """The evidence file of this benchmark process, from what asv and the run have put into its environment."""
+    import platform
+
+    here = Path(os.environ.get("ASV_CONF_DIR", "."))
+    folder = Path(os.environ.get(FOLDER, here / "results" / platform.node()))
+    commit, environment = os.environ.get("ASV_COMMIT", "unknown"), os.environ.get("ASV_ENV_NAME", "unknown")
+    return EvidenceFile(evidence_path(folder, commit, environment))
+
+
+def recorded(layout: str, backend: str, image: int, kernel: int, dtype: str, device: str, threads: int) -> dict[str, Any]:
+    """The evidence entry of a cell whose status is ok.
+
+    Raises NotImplementedError with the reason for a cell that is n/a or skipped (asv shows n/a), GateError for one
+    that failed (asv shows failed, exit status 2).
+    """
+    problem = problem_of(layout, image, kernel, dtype, device, threads)
+    evidence, run = current_evidence(), os.environ.get(RUN, "single")
+    entry = evidence.find("cell", cell_key(layout, backend, problem), run)
+    if entry is None:
+        preset = get_preset(os.environ.get(PRESET, "quick"))
+        entry = measure_group(layout, problem, [get_backend(backend)], preset, evidence, run)[0]
+    if entry["status"] == "failed":
+        raise GateError(entry["reason"])
+    if entry["status"] != "ok":
+        raise NotImplementedError(entry["reason"])
+    return entry
+
+
+def measure_group(
+    layout: str,
+    problem: Problem,
+    backends: list[Backend],
+    preset: Preset,
+    evidence: EvidenceFile,
+    run: str,
+    progress: Any = None,
+) -> list[dict[str, Any]]:
+    """Measure these backends on one problem side by side, and append the evidence.
+
+    The kernel is an outer product (rank 1), so that separable methods compete on the same data.
+    """
+
+    def certified(backend: Backend, problem: Problem) -> Verdict:
+        known = evidence.find("gate", gate_key(backend.name, problem), run)
+        if known and known["status"] == "ok":
+            return Verdict(backend.name, checks=known["checks"], worst=known["error_over_bound"])
+        if known and known["status"] == "failed":
+            return Verdict(backend.name, [Failure("gate", None, known["reason"])])
+        verdict = certify(backend, problem)
+        evidence.append(gate_entry(verdict, problem, run))
+        return verdict
+
+    cells = measure_cells(
+        problem,
+        backends,
+        problem.image(),
+        problem.kernel(separable=True),
+        budget=preset.budget,
+        rule=preset.rule,
+        certify=certified,
+        zero_mean=True,
+        progress=progress,
+    )
+    entries = [
+        cell_entry(layout, cell, run, backend.library, backend.version())
+        for cell, backend in zip(cells, backends, strict=True)
+    ]
+    for entry in entries:
+        evidence.append(entry)
+    return entries

@@ -1,0 +1,80 @@
+"""A measuring session: one at a time per results folder, resumed if it was interrupted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+
+from convbench import __version__, recorded
+from convbench.errors import ConvbenchError, StorageError
+from convbench.evidence import PROTOCOL, now
+from convbench.files import atomic_write
+
+
+@dataclass(frozen=True)
+class Session:
+    """run: the id that every line of evidence of this session carries. resumed: an earlier, unfinished one goes on."""
+
+    run: str
+    resumed: bool
+
+    @staticmethod
+    @contextmanager
+    def begin(folder: Path, preset: str, arguments: tuple[str, ...], fresh: bool = False) -> Iterator[Session]:
+        """Lock the results folder of a machine for a run; processes started inside find the run in their environment.
+
+        A session that was interrupted is resumed if preset, arguments, source tree and protocol are the same, unless
+        *fresh*. Raises ConvbenchError if another run holds the folder, StorageError if it cannot be written.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(folder / ".lock")
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise ConvbenchError(
+                f"another run is writing to {folder}; wait for it, or give this one another machine name "
+                f"(asv machine --machine NAME --yes, then asv run --machine NAME)"
+            ) from None
+        except OSError as error:
+            raise StorageError(f"cannot write to {folder}: {error.strerror}; make it writable and run again") from error
+        try:
+            file = folder / ".session"
+            same = [preset, *arguments, str(PROTOCOL), _sources()]
+            last = _read(file)
+            resumed = not fresh and bool(last) and not last["finished"] and last["same"] == same
+            state = last if resumed else {"run": uuid.uuid4().hex[:12], "same": same, "started": now(), "finished": None}
+            atomic_write(file, json.dumps(state))
+            before = {name: os.environ.get(name) for name in (recorded.RUN, recorded.PRESET, recorded.FOLDER)}
+            os.environ.update({recorded.RUN: state["run"], recorded.PRESET: preset, recorded.FOLDER: str(folder)})
+            try:
+                yield Session(state["run"], resumed)
+            finally:
+                for name, value in before.items():
+                    os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+            atomic_write(file, json.dumps({**state, "finished": now()}))
+        finally:
+            lock.release()
+
+
+def _read(file: Path) -> dict:
+    try:
+        state = json.loads(file.read_text())
+        return state if {"run", "same", "finished"} <= state.keys() else {}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _sources() -> str:
+    """A hash of this package's code: figures of two versions of it are never mixed in one session."""
+    digest = hashlib.sha256(__version__.encode())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
