@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from asv.commands.run import Run
 from asv.environment import ExistingEnvironment, get_env_name
-from asv.machine import Machine
 from asv.publishing import OutputPublisher
 from asv.util import UserError
 
 from convbench import recorded
 from convbench.errors import ConvbenchError
 from convbench.grid import get_preset
-from convbench.session import Session
+from convbench.session import Session, asv_machine
 
 
 class Installed(ExistingEnvironment):
@@ -32,7 +32,8 @@ class Installed(ExistingEnvironment):
 
     @property
     def name(self) -> str:
-        return str(get_env_name(self.tool_name, self._python, {}, self._tagged_env_vars))
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return str(get_env_name(self.tool_name, python, {}, self._tagged_env_vars))
 
     @classmethod
     def matches(cls, python: str) -> bool:
@@ -52,17 +53,18 @@ def _run_in_session(cls: type[Run], conf: Any, *args: Any, bench: Any = None, **
     name = os.environ.setdefault(recorded.PRESET, "quick")
     try:
         preset = get_preset(name)
-        machine = kwargs.get("machine") or Machine.get_unique_machine_name()
-        folder = Path(conf.results_dir).absolute() / machine
+        folder = Path(conf.results_dir).absolute() / asv_machine(kwargs.get("machine"))
         if not bench:
-            bench = preset.regexes()
+            bench = [s.regex() for s in preset.slices]
         if kwargs.get("set_commit_hash"):
             from asv.repo import get_repo
 
             os.environ["ASV_COMMIT"] = get_repo(conf).get_hash_from_name(kwargs["set_commit_hash"])
         if recorded.RUN in os.environ:  # `convbench run` has begun the session
             return _run(cls, conf, *args, bench=bench, **kwargs)
-        with Session.begin(folder, preset=name, arguments=(str(args), str(bench), str(sorted(map(str, kwargs.items()))))):
+        with Session.begin(
+            folder, preset=name, arguments=(str(args), str(bench), str(sorted(map(str, kwargs.items()))))
+        ):
             return _run(cls, conf, *args, bench=bench, **kwargs)
     except ConvbenchError as error:
         raise UserError(str(error)) from error

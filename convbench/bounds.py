@@ -61,7 +61,9 @@ def _log_samples(problem: Problem) -> float:
     return sum(math.log2(2 * n) for n in problem.full_shape)
 
 
-def componentwise(problem: Problem, rounding: Rounding, image: Array, kernel: Array, points: Array | None = None) -> Array:
+def componentwise(
+    problem: Problem, rounding: Rounding, image: Array, kernel: Array, points: Array | None = None
+) -> Array:
     """Largest allowed |error| of each output sample of the full convolution, or of those at *points*; float64."""
     u, own = problem.unit_roundoff, oracle.unit_roundoff()
     absolute = oracle.gather(np.abs(image), _magnitude(kernel, rounding), points).astype(np.float64)
@@ -94,6 +96,6 @@ def blockwise(
     u = problem.unit_roundoff * (math.sqrt(2) if problem.is_complex else 1)
     size = math.sqrt(samples) * window * float(np.linalg.norm(_magnitude(kernel, rounding)))
     double = np.finfo(np.float64).eps * math.sqrt(math.prod(checksum.window))
-    return np.broadcast_to(np.asarray(CHECKSUM_DEVIATIONS * (u * growth + double) * size, dtype=Any), norms.shape).astype(
-        np.float64
-    )
+    return np.broadcast_to(
+        np.asarray(CHECKSUM_DEVIATIONS * (u * growth + double) * size, dtype=Any), norms.shape
+    ).astype(np.float64)

@@ -6,6 +6,7 @@ Exit status: 0 ok, 1 a wrong result, 2 bad usage or input, 130 interrupted.
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,23 +154,45 @@ def compare(
 
 @main.command()
 @click.option("--preset", type=click.Choice(PRESETS), default="standard", help="How much to measure.")
-@click.option("--bench", metavar="REGEX", help="Only benchmarks whose name matches.")
+@click.option("--bench", metavar="REGEX", help='Only cells whose name matches, e.g. "image.*numba.*float32".')
 @click.option("--resume/--fresh", default=True, help="Go on where the last run stopped, or measure all again.")
 def run(preset: str, bench: str | None, resume: bool) -> None:
-    """Run the benchmark suite and store its results."""
+    """Run the benchmark suite and store its results. Exit status 1 if a result was wrong."""
     from convbench import suite
 
-    console.warn()
+    try:
+        re.compile(bench or "")
+    except re.error as error:
+        raise ArgumentError(
+            f"--bench takes a regular expression, got {bench!r}: {error}; escape . ( [ with \\"
+        ) from None
+    told = console.warn()
     with console.progress(lines=True) as progress:
-        suite.run(preset, bench=bench, fresh=not resume, progress=progress)
-    click.echo("done; `convbench report` turns the results into pages")
+        outcome = suite.run(preset, bench=bench, fresh=not resume, progress=progress)
+    for text in outcome.warnings:
+        if text not in told:
+            click.echo(f"Warning: {text}", err=True)
+    counted = ", ".join(f"{count} {status}" for status, count in outcome.counts.items())
+    went_on = f" ({outcome.resumed} of an interrupted run)" if outcome.resumed else ""
+    click.echo(f"{counted}{went_on}; evidence in {outcome.evidence}; `convbench report` turns the results into pages")
+    if outcome.failed:
+        for text in outcome.failed:
+            click.echo(f"failed: {text}")
+        raise GateError(
+            f"{len(outcome.failed)} cells failed and have no time; `convbench check BACKEND` tries small examples"
+        )
 
 
 @main.command()
-@click.option("--results", type=click.Path(path_type=Path), default=Path("results"), help="Folder of stored results.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("reports"), help="Folder for the pages.")
-def report(results: Path, out: Path) -> None:
+@click.option("--results", type=click.Path(path_type=Path), help="Folder of stored results; by default the project's.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the pages; by default reports beside it.")
+def report(results: Path | None, out: Path | None) -> None:
     """Turn stored results into pages that can be published."""
+    if results is None:
+        from convbench.suite import find_root
+
+        results = find_root() / "results"
+    out = out or results.parent / "reports"
     if not results.is_dir():
         raise ArgumentError(f"no folder of results at {str(results)!r}; `convbench run` makes one, --results names one")
     from convbench.report import build_report

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int, str], None]
 
-FAMILY_COLOURS = {"direct": "#0072b2", "separable": "#009e73", "fft": "#d55e00", "framework": "#cc79a7"}
 _WORST_FIRST = ("failed", "skipped", "n/a", "ok")
 
 
@@ -154,6 +153,8 @@ def figure(comparison: Comparison, result: Array) -> bytes:
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
+    from convbench.report.palette import FAMILY_COLOURS, OTHER_COLOUR
+
     page: Any = Figure(figsize=(10, 8), layout="constrained")
     axes = page.subplot_mosaic([["image", "kernel", "result"], ["times", "times", "times"]])
     for name, data in (("image", comparison.image), ("kernel", comparison.kernel), ("result", result)):
@@ -164,7 +165,7 @@ def figure(comparison: Comparison, result: Array) -> bytes:
     times = [1e3 * (row.time or 0) for row in rows]
     spread = [[t - 1e3 * (r.low or 0) for t, r in zip(times, rows, strict=True)]]
     spread.append([1e3 * (r.high or 0) - t for t, r in zip(times, rows, strict=True)])
-    colours = [FAMILY_COLOURS.get(r.family, "grey") for r in rows]
+    colours = [FAMILY_COLOURS.get(r.family, OTHER_COLOUR) for r in rows]
     axes["times"].barh([r.backend for r in rows], times, xerr=np.maximum(spread, 0), color=colours)
     axes["times"].invert_yaxis()
     axes["times"].set_xlabel("time to execute, ms (bars: median; whiskers: 99 % interval)")

@@ -38,12 +38,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240).print(table)
 
 
-def warn() -> None:
-    """On stderr, what would disturb a measurement now."""
+def warn() -> list[str]:
+    """Print on stderr, and return, what would disturb a measurement now."""
     from convbench.machine import warnings
 
-    for text in warnings():
+    found = warnings()
+    for text in found:
         click.echo(f"Warning: {text}", err=True)
+    return found
 
 
 @contextlib.contextmanager

@@ -167,6 +167,8 @@ def gate_entry(verdict: Verdict, problem: Problem, run: str) -> dict[str, Any]:
         "status": "ok" if verdict.ok else "failed" if verdict.failures else "n/a",
         "checks": verdict.checks,
         "error_over_bound": verdict.worst,
-        "worst": f"image {worst.image_shape}, kernel {worst.kernel_shape}, index {verdict.worst_index}" if worst else "",
+        "worst": f"image {worst.image_shape}, kernel {worst.kernel_shape}, index {verdict.worst_index}"
+        if worst
+        else "",
         "reason": str(verdict.failures[0]) if verdict.failures else "; ".join(verdict.not_run) or None,
     }

@@ -101,7 +101,9 @@ class Verdict:
         if self.ok:
             lines.append(f"{self.subject}: ok, {self.checks} checks, largest error / bound {self.worst:.2g}")
         elif self.failures:
-            lines.append(f"{self.subject}: WRONG, {len(self.failures)} of {self.checks} checks failed; smallest failing example:")
+            lines.append(
+                f"{self.subject}: WRONG, {len(self.failures)} of {self.checks} checks failed; smallest failing example:"
+            )
             lines += [f"  {failure}" for failure in self.failures[:3]]
             if len(self.failures) > 3:
                 lines.append(f"  ... and {len(self.failures) - 3} more in .failures")
@@ -147,7 +149,9 @@ def check(
     elif callable(subject):
         runner = _CallableRunner(subject, ndim, modes)
     else:
-        raise ArgumentError(f"check takes a backend, a backend's name or a callable, got {subject!r}; `convbench list` names them")
+        raise ArgumentError(
+            f"check takes a backend, a backend's name or a callable, got {subject!r}; `convbench list` names them"
+        )
     if dtypes is None:
         dtypes = DTYPES if isinstance(subject, Backend) else ("float64",)
     chosen = [dtypes] if isinstance(dtypes, str) else list(dtypes)
@@ -173,7 +177,7 @@ def _check_one(runner: _Runner, verdict: Verdict, ndim: int, mode: str, dtype: s
                 _bounded(runner, verdict, problem)
             if len(verdict.failures) == before and number in (3, 7, len(SHAPES[ndim]) - 1):
                 kernel = problem.kernel(separable=runner.separable)
-                hygiene(lambda: runner.plan(problem, kernel), problem, runner.deterministic, verdict)  # noqa: B023
+                hygiene(lambda: runner.plan(problem, kernel), problem, kernel, runner.deterministic, verdict)  # noqa: B023
         except UnsupportedError as reason:
             verdict.not_run[str(reason)] = verdict.not_run.get(str(reason), 0) + 1
             continue
@@ -216,7 +220,9 @@ def _exact(runner: _Runner, verdict: Verdict, problem: Problem, seed: int) -> No
     wrong = seen != wanted
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        what = f"{int(wrong.sum())} of {wanted.size} samples wrong, first at {at}: got {output[at]}, expected {wanted[at]}"
+        what = (
+            f"{int(wrong.sum())} of {wanted.size} samples wrong, first at {at}: got {output[at]}, expected {wanted[at]}"
+        )
         verdict.fail("exact integers", problem, what + _diagnosis(problem, image, kernel, np.round(output)))
 
 
@@ -234,7 +240,9 @@ def _bounded(runner: _Runner, verdict: Verdict, problem: Problem) -> None:
     if not (ratios <= 1).all():
         at = tuple(int(i) for i in np.unravel_index(int(np.argmax(ratios)), ratios.shape))
         verdict.fail(
-            "error bound", problem, f"error / bound is {ratios[at]:.3g} at {at}: got {output[at]}, expected {wanted[at]}"
+            "error bound",
+            problem,
+            f"error / bound is {ratios[at]:.3g} at {at}: got {output[at]}, expected {wanted[at]}",
         )
 
 
@@ -277,7 +285,9 @@ def _diagnosis(problem: Problem, image: Array, kernel: Array, output: Array) -> 
     for name, (taps, at) in suspects.items():
         if taps.shape != kernel.shape or min(at) < 0:
             continue
-        guess = oracle.gather(image, taps)[tuple(slice(s, s + n) for s, n in zip(at, problem.output_shape, strict=True))]
+        guess = oracle.gather(image, taps)[
+            tuple(slice(s, s + n) for s, n in zip(at, problem.output_shape, strict=True))
+        ]
         if guess.shape == output.shape and np.array_equal(guess, output):
             return f". This is {name}."
     return ""
@@ -410,7 +420,9 @@ def _judged_call(
         worst = int(np.argmax(ratios))
         at = tuple(int(i) for i in points[worst])
         verdict.fail(
-            "spot values", problem, f"error / bound is {ratios[worst]:.3g} at {at}: got {output[at]}, expected {wanted[worst]}"
+            "spot values",
+            problem,
+            f"error / bound is {ratios[worst]:.3g} at {at}: got {output[at]}, expected {wanted[worst]}",
         )
         return output
     expected, norms = checksum.expected(image)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from convbench.backends import list_backends
@@ -12,10 +12,6 @@ from convbench.backends.base import Backend
 from convbench.errors import one_of
 from convbench.measure import Rule
 from convbench.problem import Problem, Shape
-
-# The benchmark class of each layout, as asv names it.
-BENCHMARKS = {"image": "image.Image", "signal": "signal.Signal", "rows": "rows.Rows"}
-DEVICES = ("cpu", "cuda:0")
 
 
 def problem_of(layout: str, image: int, kernel: int, dtype: str, device: str = "cpu", threads: int = 1) -> Problem:
@@ -32,17 +28,44 @@ def problem_of(layout: str, image: int, kernel: int, dtype: str, device: str = "
 
 @dataclass(frozen=True)
 class Slice:
-    """A block of cells: every combination of these values."""
+    """A block of cells of one benchmark class, e.g. "image.Threads": every combination of these values."""
 
-    layout: str
+    benchmark: str
     images: tuple[int, ...]
     kernels: tuple[int, ...]
     dtypes: tuple[str, ...] = ("float32",)
-    threads: tuple[int, ...] = (1,)
+    device: str = "cpu"
+    threads: int = 1
+
+    @property
+    def layout(self) -> str:
+        return self.benchmark.partition(".")[0]
 
     def problems(self) -> Iterator[Problem]:
-        for dtype, threads, image, kernel in itertools.product(self.dtypes, self.threads, self.images, self.kernels):
-            yield problem_of(self.layout, image, kernel, dtype, threads=threads)
+        for dtype, image, kernel in itertools.product(self.dtypes, self.images, self.kernels):
+            yield problem_of(self.layout, image, kernel, dtype, self.device, self.threads)
+
+    def backends(self) -> list[Backend]:
+        """The backends that take this layout, device and thread count at all, in registry order."""
+        ndim = 1 if self.layout == "signal" else 2
+        kind = self.device.partition(":")[0]
+        return [
+            b for b in list_backends() if ndim in b.ndims and kind in b.devices and (b.threaded or self.threads == 1)
+        ]
+
+    def cell_name(self, backend: Backend, problem: Problem) -> str:
+        """The cell as asv writes it, for its `--bench`."""
+        values = (backend.name, problem.image_shape[-1], problem.kernel_shape[-1], problem.dtype, problem.device)
+        return f"{self.benchmark}.time_execute({', '.join(map(repr, values))}, {problem.threads})"
+
+    def regex(self) -> str:
+        """What `asv run --bench` must be given to select these cells."""
+
+        def any_of(values: Iterable[object]) -> str:
+            return "(?:" + "|".join(re.escape(repr(v)) for v in values) + ")"
+
+        cell = ", ".join(any_of(v) for v in (self.images, self.kernels, self.dtypes, (self.device,), (self.threads,)))
+        return rf"^{re.escape(self.benchmark)}\.\w+\({any_of(b.name for b in self.backends())}, {cell}\)$"
 
 
 @dataclass(frozen=True)
@@ -55,34 +78,13 @@ class Preset:
     budget: float
     """Seconds that one execution may take; a cell predicted to take longer is skipped."""
 
-    def problems(self) -> list[tuple[str, Problem]]:
-        """(layout, problem) of every group of cells, in the order they are measured."""
-        seen = dict.fromkeys((s.layout, p) for s in self.slices for p in s.problems())
-        return list(seen)
-
-    def regexes(self) -> list[str]:
-        """What `asv run --bench` must be given to select these cells."""
-
-        def any_of(values: tuple[object, ...]) -> str:
-            return "(?:" + "|".join(re.escape(repr(v)) for v in values) + ")"
-
-        return [
-            rf"^{re.escape(BENCHMARKS[s.layout])}\.\w+\({any_of(tuple(b.name for b in backends_of(s.layout)))}, "
-            rf"{any_of(s.images)}, {any_of(s.kernels)}, {any_of(s.dtypes)}, 'cpu', {any_of(s.threads)}\)$"
-            for s in self.slices
-        ]
-
-
-def backends_of(layout: str) -> list[Backend]:
-    """The backends that can take this layout at all, in registry order."""
-    ndim = 1 if layout == "signal" else 2
-    return [b for b in list_backends() if ndim in b.ndims]
-
 
 _IMAGES = (256, 512, 1024, 2048)
 _KERNELS = (3, 5, 7, 9, 11, 15, 21, 31, 45, 63, 101)
+_FEW_KERNELS = (3, 7, 15, 31, 63)
 _SIGNALS = (1024, 4096, 16384, 65536, 262144, 1048576)
 _TAPS = (3, 9, 33, 129, 513, 1025, 4097)
+_REAL = ("float32", "float64")
 
 PRESETS = {
     preset.name: preset
@@ -90,9 +92,10 @@ PRESETS = {
         Preset(
             "quick",
             (
-                Slice("image", (256, 512, 1024), (3, 5, 7, 11, 15, 21, 31, 63)),
-                Slice("signal", (4096, 65536), (9, 33, 129, 1025)),
-                Slice("rows", (1024,), (7, 31)),
+                Slice("image.Image", (256, 512, 1024), (3, 5, 7, 11, 15, 21, 31, 63)),
+                Slice("image.Cuda", (1024,), (3, 15, 63), device="cuda:0"),
+                Slice("signal.Signal", (4096, 65536), (9, 33, 129, 1025)),
+                Slice("rows.Rows", (1024,), (7, 31)),
             ),
             Rule(warmup=0.01, seconds=0.12, hard_seconds=1.5, noise=0.02, patience=8, most=25),
             budget=0.6,
@@ -100,11 +103,12 @@ PRESETS = {
         Preset(
             "standard",
             (
-                Slice("image", _IMAGES, _KERNELS, ("float32", "float64")),
-                Slice("image", (1024, 2048), (3, 7, 15, 31, 63), threads=(2,)),
-                Slice("image", (1024,), (3, 7, 15, 31, 63), ("complex64", "complex128")),
-                Slice("signal", _SIGNALS, _TAPS),
-                Slice("rows", (512, 2048), (3, 15, 63)),
+                Slice("image.Image", _IMAGES, _KERNELS, _REAL),
+                Slice("image.Complex", (1024,), _FEW_KERNELS, ("complex64", "complex128")),
+                Slice("image.Threads", (1024, 2048), _FEW_KERNELS, threads=2),
+                Slice("image.Cuda", (1024,), _FEW_KERNELS, device="cuda:0"),
+                Slice("signal.Signal", _SIGNALS, _TAPS),
+                Slice("rows.Rows", (512, 2048), (3, 15, 63)),
             ),
             Rule(seconds=0.3, hard_seconds=3.0),
             budget=1.5,
@@ -112,9 +116,13 @@ PRESETS = {
         Preset(
             "full",
             (
-                Slice("image", _IMAGES, _KERNELS, ("float32", "float64", "complex64", "complex128"), (1, 2)),
-                Slice("signal", _SIGNALS, _TAPS, ("float32", "float64", "complex64", "complex128"), (1, 2)),
-                Slice("rows", _IMAGES, (3, 7, 15, 31, 63, 101), ("float32", "float64"), (1, 2)),
+                Slice("image.Image", _IMAGES, _KERNELS, _REAL),
+                Slice("image.Complex", (512, 1024), _FEW_KERNELS, ("complex64", "complex128")),
+                Slice("image.Threads", (1024, 2048), _FEW_KERNELS, _REAL, threads=2),
+                Slice("image.Cuda", _IMAGES, _KERNELS, _REAL, device="cuda:0"),
+                Slice("signal.Signal", _SIGNALS, _TAPS, _REAL),
+                Slice("signal.Cuda", _SIGNALS, _TAPS, device="cuda:0"),
+                Slice("rows.Rows", _IMAGES, (3, 7, 15, 31, 63, 101), _REAL),
             ),
             Rule(),
             budget=10.0,

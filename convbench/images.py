@@ -97,6 +97,8 @@ def _read_picture(path: str | os.PathLike[str]) -> Array:
             picture.load()
         return _pixels(picture)
     except UnidentifiedImageError:
+        if data.startswith((b"\x89PNG", b"\xff\xd8")):
+            raise ArgumentError(f"{name} is damaged or cut short; write or download it again") from None
         raise ArgumentError(f"{name} is in no known format; allowed: PNG, JPEG, .npy; convert it first") from None
     except Image.DecompressionBombError as error:
         raise ArgumentError(f"{name} is too large ({error}); cut out a part of it") from None
@@ -130,7 +132,7 @@ def _checked(array: Array, which: str) -> Array:
         raise ArgumentError(f"image {which} is empty: shape {array.shape}; every axis must be at least 1")
     if array.ndim == 2:
         return as_data("image", array)
-    if array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
+    if array.shape[0] <= 4 < array.shape[2]:
         raise ArgumentError(f"channels come last, got shape {array.shape}: {which}; use numpy.moveaxis(image, 0, -1)")
     return np.stack([as_data(f"image channel {c}", array[:, :, c]) for c in range(array.shape[2])], axis=-1)
 

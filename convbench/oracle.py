@@ -98,7 +98,8 @@ class Checksum:
             np.append(np.arange(0, size - b, b), size - b) for size, b in zip(output_shape, self.block, strict=True)
         ]
         self.padding = [
-            (k - 1 - s, max(0, s + size - n)) for n, k, s, size in zip(image_shape, kernel.shape, start, output_shape, strict=True)
+            (k - 1 - s, max(0, s + size - n))
+            for n, k, s, size in zip(image_shape, kernel.shape, start, output_shape, strict=True)
         ]
         rng = np.random.default_rng([seed, 7])
         self.powers = [np.exp(1j * rng.uniform(0, 2 * np.pi) * np.arange(b)) for b in self.block]
@@ -113,7 +114,9 @@ class Checksum:
 
     def expected(self, image: Array) -> tuple[Array, Array]:
         """The checksum each block must have, and the 2-norm of each block's input window."""
-        padded = np.pad(np.atleast_2d(image).astype(np.complex128 if image.dtype.kind == "c" else np.float64), self.padding)
+        padded = np.pad(
+            np.atleast_2d(image).astype(np.complex128 if image.dtype.kind == "c" else np.float64), self.padding
+        )
         windows = np.lib.stride_tricks.sliding_window_view(padded, self.window)
         sums = np.empty([len(s) for s in self.starts], np.complex128)
         norms = np.empty(sums.shape)

@@ -66,7 +66,9 @@ class Problem:
         if self.mode not in MODES:
             raise one_of("mode", self.mode, MODES)
         if not isinstance(self.device, str) or not _DEVICE.fullmatch(self.device):
-            raise ArgumentError(f"unknown device {self.device!r}; allowed: cpu, cuda:0, cuda:1, ... `convbench machine` shows them")
+            raise ArgumentError(
+                f"unknown device {self.device!r}; allowed: cpu, cuda:0, cuda:1, ... `convbench machine` shows them"
+            )
         if isinstance(self.threads, bool) or not isinstance(self.threads, (int, np.integer)) or self.threads < 1:
             raise ArgumentError(f"threads must be a positive int, got {self.threads!r}")
         if self.mode == "valid" and any(k > n for n, k in zip(self.image_shape, self.kernel_shape, strict=True)):
@@ -165,7 +167,9 @@ def as_data(what: str, given: object) -> Array:
     """
     array = np.asarray(given)
     if array.dtype.kind not in "buifc":
-        raise ArgumentError(f"{what} must be numeric, got dtype {array.dtype}; convert it, e.g. {what}.astype('float32')")
+        raise ArgumentError(
+            f"{what} must be numeric, got dtype {array.dtype}; convert it, e.g. {what}.astype('float32')"
+        )
     _shape(f"{what} shape", array.shape)
     if array.dtype.kind in "bui" or array.dtype == np.float16:
         array = array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)

@@ -34,7 +34,9 @@ def current_evidence() -> EvidenceFile:
     return EvidenceFile(evidence_path(folder, commit, environment))
 
 
-def recorded(layout: str, backend: str, image: int, kernel: int, dtype: str, device: str, threads: int) -> dict[str, Any]:
+def recorded(
+    layout: str, backend: str, image: int, kernel: int, dtype: str, device: str, threads: int
+) -> dict[str, Any]:
     """The evidence entry of a cell whose status is ok.
 
     Raises NotImplementedError with the reason for a cell that is n/a or skipped (asv shows n/a), GateError for one

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import filelock
 
@@ -50,7 +51,9 @@ class Session:
             same = [preset, *arguments, str(PROTOCOL), _sources()]
             last = _read(file)
             resumed = not fresh and bool(last) and not last["finished"] and last["same"] == same
-            state = last if resumed else {"run": uuid.uuid4().hex[:12], "same": same, "started": now(), "finished": None}
+            state = (
+                last if resumed else {"run": uuid.uuid4().hex[:12], "same": same, "started": now(), "finished": None}
+            )
             atomic_write(file, json.dumps(state))
             before = {name: os.environ.get(name) for name in (recorded.RUN, recorded.PRESET, recorded.FOLDER)}
             os.environ.update({recorded.RUN: state["run"], recorded.PRESET: preset, recorded.FOLDER: str(folder)})
@@ -64,7 +67,20 @@ class Session:
             lock.release()
 
 
-def _read(file: Path) -> dict:
+def asv_machine(name: str | None = None) -> str:
+    """This machine's name as asv knows it; a machine that asv has not seen is made known to it, without questions."""
+    from asv.machine import Machine, MachineCollection
+    from asv.util import UserError
+
+    name = name or str(Machine.get_unique_machine_name())
+    try:
+        return str(MachineCollection.load(name)["machine"])
+    except UserError:
+        MachineCollection.save(name, {**Machine.get_defaults(), "machine": name})
+        return name
+
+
+def _read(file: Path) -> dict[str, Any]:
     try:
         state = json.loads(file.read_text())
         return state if {"run", "same", "finished"} <= state.keys() else {}

@@ -22,12 +22,12 @@ from convbench import machine, recorded
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
 from convbench.cell import Cell, Progress
-from convbench.errors import ConvbenchError
+from convbench.errors import ArgumentError, ConvbenchError
 from convbench.evidence import EvidenceFile, cell_entry, cell_key, now
 from convbench.files import atomic_write
-from convbench.grid import BENCHMARKS, Preset, backends_of, get_preset
+from convbench.grid import Preset, get_preset
 from convbench.problem import Problem
-from convbench.session import Session
+from convbench.session import Session, asv_machine
 
 Group = tuple[str, Problem, list[Backend]]
 
@@ -61,7 +61,11 @@ def find_root(start: Path | None = None) -> Path:
 
 
 def run(
-    preset: str, bench: str | None = None, fresh: bool = False, progress: Progress | None = None, root: Path | None = None
+    preset: str,
+    bench: str | None = None,
+    fresh: bool = False,
+    progress: Progress | None = None,
+    root: Path | None = None,
 ) -> Outcome:
     """Gate and time the cells of a preset and record them with asv.
 
@@ -71,17 +75,27 @@ def run(
     """
     chosen = get_preset(preset)
     root = find_root(root)
-    name = _machine_name()
+    name = asv_machine()
     config, commit, notes = _repository(root)
     groups = list(_groups(chosen, bench))
     if not groups:
-        raise ConvbenchError(f"no cell of preset {preset!r} matches {bench!r}; cells look like: image.Image.time_execute('numba-direct', 1024, 7, 'float32', 'cpu', 1)")
+        raise ArgumentError(
+            f"no cell of preset {preset!r} matches {bench!r}; cells look like this: "
+            f"image.Image.time_execute('numba-direct', 1024, 7, 'float32', 'cpu', 1)"
+        )
     folder = root / "results" / name
     with Session.begin(folder, preset, (commit, str(bench)), fresh) as session:
         evidence = EvidenceFile(recorded.evidence_path(folder, commit, ENVIRONMENT))
         began = now()
         before = machine.warnings()
-        about = {"kind": "run", "key": session.run, "run": session.run, "preset": preset, "started": began, "finished": None}
+        about = {
+            "kind": "run",
+            "key": session.run,
+            "run": session.run,
+            "preset": preset,
+            "started": began,
+            "finished": None,
+        }
         about |= {"versions": machine.versions(), "machine": machine.describe(), "warnings": before + notes}
         evidence.append(about)
         known = {e["key"] for e in evidence.entries() if e["kind"] == "cell" and e["run"] == session.run}
@@ -105,7 +119,11 @@ def publish(root: Path | None = None) -> Path:
     root = find_root(root)
     config, _, _ = _repository(root)
     done = subprocess.run(
-        [sys.executable, "-m", "asv", "publish", "--config", str(config)], cwd=root, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "asv", "publish", "--config", str(config)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise ConvbenchError(f"asv publish failed:\n{(done.stdout + done.stderr).strip()[-2000:]}")
@@ -113,18 +131,16 @@ def publish(root: Path | None = None) -> Path:
 
 
 def _groups(preset: Preset, bench: str | None) -> Iterator[Group]:
-    pattern = re.compile(bench or "")
-    for layout, problem in preset.problems():
-        backends = [
-            b
-            for b in backends_of(layout)
-            if pattern.search(
-                f"{BENCHMARKS[layout]}.time_execute({b.name!r}, {problem.image_shape[-1]}, {problem.kernel_shape[-1]}, "
-                f"{problem.dtype!r}, {problem.device!r}, {problem.threads})"
-            )
-        ]
-        if backends:
-            yield layout, problem, backends
+    """(layout, problem, backends) of a preset, those cells only that match the pattern."""
+    try:
+        pattern = re.compile(bench or "")
+    except re.error as error:
+        raise ArgumentError(f"--bench is not a regular expression: {error}, got {bench!r}") from None
+    for piece in preset.slices:
+        for problem in piece.problems():
+            backends = [b for b in piece.backends() if pattern.search(piece.cell_name(b, problem))]
+            if backends:
+                yield piece.layout, problem, backends
 
 
 def _missing(layout: str, problem: Problem, backends: list[Backend], known: set[str]) -> list[Backend]:
@@ -223,9 +239,20 @@ def _work(pipe: Connection, path: Path, preset: str, run: str) -> None:
 
 def _record(root: Path, config: Path, preset: Preset, bench: str | None, machine_name: str) -> None:
     """Let asv collect the recorded cells: its processes find them measured, and take some milliseconds each."""
-    command = [sys.executable, "-m", "asv", "run", "--config", str(config), "-E", "installed", "--set-commit-hash", "HEAD"]
+    command = [
+        sys.executable,
+        "-m",
+        "asv",
+        "run",
+        "--config",
+        str(config),
+        "-E",
+        "installed",
+        "--set-commit-hash",
+        "HEAD",
+    ]
     command += ["--machine", machine_name, "--record-samples", "--launch-method", "forkserver"]
-    for regex in [bench] if bench else preset.regexes():
+    for regex in [bench] if bench else [s.regex() for s in preset.slices]:
         command += ["--bench", regex]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 2):  # 2: some cell failed, which the results say themselves
@@ -233,15 +260,6 @@ def _record(root: Path, config: Path, preset: Preset, bench: str | None, machine
             f"asv could not record the results (exit status {done.returncode}); they are kept in the evidence file, run "
             f"the same command again:\n{(done.stdout + done.stderr).strip()[-2000:]}"
         )
-
-
-def _machine_name() -> str:
-    """This machine's name as asv knows it; asv is told the machine's facts if it knows none."""
-    from asv.machine import Machine
-
-    name = str(Machine.get_unique_machine_name())
-    Machine.load(machine_name=None, interactive=False, use_defaults=True)
-    return name
 
 
 def _git(root: Path, *arguments: str) -> str | None:
@@ -260,7 +278,9 @@ def _repository(root: Path) -> tuple[Path, str, list[str]]:
     commit = _git(root, "rev-parse", "HEAD")
     if commit and _git(root, "rev-parse", "--show-toplevel") == str(root.resolve()):
         dirty = _git(root, "status", "--porcelain", "--untracked-files=no", "--", "convbench", "benchmarks")
-        notes = [f"uncommitted changes are measured and kept under commit {commit[:8]}: commit them first"] if dirty else []
+        notes = (
+            [f"uncommitted changes are measured and kept under commit {commit[:8]}: commit them first"] if dirty else []
+        )
         return root / "asv.conf.json", commit, notes
     stand_in = root / ".asv" / "unversioned"
     if _git(stand_in, "rev-parse", "HEAD") is None or not (stand_in / ".git").exists():
@@ -269,18 +289,21 @@ def _repository(root: Path) -> tuple[Path, str, list[str]]:
         dates = {"GIT_AUTHOR_DATE": "2000-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2000-01-01T00:00:00Z"}
         try:
             for step in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "unversioned"]):
-                subprocess.run(["git", *step], cwd=stand_in, check=True, capture_output=True, env={**os.environ, **dates})
+                subprocess.run(
+                    ["git", *step], cwd=stand_in, check=True, capture_output=True, env={**os.environ, **dates}
+                )
         except (OSError, subprocess.CalledProcessError) as error:
-            raise ConvbenchError(f"asv needs git, and it failed ({error}); install git, then run the same command again") from error
+            raise ConvbenchError(
+                f"asv needs git, and it failed ({error}); install git, then run the same command again"
+            ) from error
     from asv.util import load_json
 
     conf = load_json(str(root / "asv.conf.json"), js_comments=True)
-    conf |= {"repo": str(stand_in)} | {k: str(root / conf[k]) for k in ("benchmark_dir", "env_dir", "results_dir", "html_dir")}
+    conf |= {"repo": str(stand_in)} | {
+        k: str(root / conf[k]) for k in ("benchmark_dir", "env_dir", "results_dir", "html_dir")
+    }
     path = root / ".asv" / "unversioned.conf.json"
     atomic_write(path, json.dumps(conf))
     commit = _git(stand_in, "rev-parse", "HEAD") or ""
     note = f"no git commit here: results are kept under the label 'unversioned' ({commit[:8]}); commit to track changes"
     return path, commit, [note]
-
-
-

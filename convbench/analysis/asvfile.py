@@ -102,7 +102,7 @@ def read_asv_file(path: Path, machine: str, benchmarks: Any = None) -> AsvFile:
 
 
 def _metric(results: Any, name: str, metric: str, param_names: tuple[str, ...]) -> pd.DataFrame:
-    """One benchmark as a table indexed by its parameters: the value, and for times to execute also interval and samples."""
+    """One benchmark as a table indexed by its parameters; time_execute comes with interval and samples."""
     stored = results.get_result_params(name)
     values = results.get_result_value(name, stored)
     if len(stored) != len(param_names) or set(param_names) != set(PARAM_NAMES):
@@ -136,4 +136,3 @@ def _floats(values: list[Any]) -> np.ndarray[Any, Any]:
 def _short(message: str, path: Path) -> str:
     """asv's message without the file's absolute path: pages are published."""
     return message.replace(str(path.absolute()), path.name).replace(str(path), path.name)[:200]
-

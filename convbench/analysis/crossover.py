@@ -48,7 +48,7 @@ class Crossing:
 
 
 def family_best(cells: pd.DataFrame) -> pd.DataFrame:
-    """The fastest backend of each family at each kernel size: the rows of `cells`, one for each group x kernel x family."""
+    """The fastest backend of each family: the rows of `cells` that win their group x kernel x family."""
     ordered = measured(cells).sort_values(["execute_s", "backend"], kind="stable")
     best = ordered.drop_duplicates([*GROUP, "kernel", "family"])
     return best.sort_values([*GROUP, "kernel", "execute_s"], kind="stable").reset_index(drop=True)
@@ -67,7 +67,9 @@ def winners(cells: pd.DataFrame) -> pd.DataFrame:
     second = best[place == 1].rename(columns={**names, "execute_low_s": "runner_up_low_s"})
     columns = [*GROUP, "kernel", "family", "backend", "execute_s", "execute_low_s", "execute_high_s"]
     first = best.loc[place == 0, columns]
-    table = first.merge(second[[*GROUP, "kernel", *names.values(), "runner_up_low_s"]], how="left", on=[*GROUP, "kernel"])
+    table = first.merge(
+        second[[*GROUP, "kernel", *names.values(), "runner_up_low_s"]], how="left", on=[*GROUP, "kernel"]
+    )
     table["ratio"] = table["runner_up_s"] / table["execute_s"]
     table["tied"] = table["execute_high_s"] >= table.pop("runner_up_low_s")
     return table
@@ -127,16 +129,14 @@ def _drawn_medians(group: pd.DataFrame, draws: int, rng: np.random.Generator) ->
     counts = group["samples"].str.len().to_numpy()
     spread = np.log(group["execute_high_s"].to_numpy() / group["execute_low_s"].to_numpy())
     error = np.nan_to_num(spread, nan=0.0, posinf=0.0) / (2 * ERRORS_IN_ASV_INTERVAL)
-    drawn = times[:, None] * np.exp(error[:, None] * rng.standard_normal((len(times), draws)))
+    drawn: Floats = times[:, None] * np.exp(error[:, None] * rng.standard_normal((len(times), draws)))
     sampled = counts > 1
     if sampled.any():
         drawn[sampled] = bootstrap_medians(list(group.loc[sampled, "samples"]), draws, rng)
     return drawn
 
 
-def _crossings(
-    sizes: npt.NDArray[np.int64], ratio: Floats, drawn: Floats, pair: tuple[str, str]
-) -> list[Crossing]:
+def _crossings(sizes: npt.NDArray[np.int64], ratio: Floats, drawn: Floats, pair: tuple[str, str]) -> list[Crossing]:
     """Every change of sign of the log ratio of times: interpolated in log kernel size, with its bootstrap interval.
 
     Power laws are straight lines on these axes, so between them the interpolation is exact.
@@ -165,7 +165,7 @@ def _crossings(
 
 
 def _sign_changes(x: Floats, y: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
-    """Where y (K, N) changes sign along axis 0: +1 (upwards), -1 or 0 for each step (K - 1, N), and x at the crossing."""
+    """Changes of sign of y (K, N) along axis 0: +1 (upwards), -1 or 0 for each step (K - 1, N), and x at the crossing."""
     sign = np.sign(y)
     for i in range(1, len(sign)):  # a tie at a measured size belongs to the lead before it
         sign[i] = np.where(sign[i] == 0, sign[i - 1], sign[i])
@@ -192,9 +192,7 @@ def _row(
     }
 
 
-def _statement(
-    pair: tuple[str, str], sizes: npt.NDArray[np.int64], ratio: Floats, crossings: list[Crossing]
-) -> str:
+def _statement(pair: tuple[str, str], sizes: npt.NDArray[np.int64], ratio: Floats, crossings: list[Crossing]) -> str:
     if not len(sizes):
         return NO_COMMON_RANGE
     if crossings:

@@ -17,7 +17,7 @@ from convbench.analysis.schema import GROUP
 class Span:
     """A run of neighbouring kernel sizes at which one family leads.
 
-    kernels: the measured sizes. backends: the fastest at each. until: where the next family takes over, None at the end.
+    kernels: the measured sizes. backends: the fastest at each. until: where the next family takes over, if one does.
     """
 
     family: str
@@ -36,7 +36,8 @@ def envelope(
     between = _by_step(crossings)
     won = winners(cells[~cells["family"].isin(list(without))])
     return {
-        key: _spans(group.sort_values("kernel"), between.get(key, {})) for key, group in won.groupby(list(GROUP), sort=True)
+        key: _spans(group.sort_values("kernel"), between.get(key, {}))
+        for key, group in won.groupby(list(GROUP), sort=True)
     }
 
 
@@ -45,9 +46,9 @@ def _by_step(crossings: pd.DataFrame) -> dict[tuple[Any, ...], dict[tuple[str, s
     steps: dict[tuple[Any, ...], dict[tuple[str, str, int], Crossing]] = {}
     fields = list(Crossing.__dataclass_fields__)
     for row in crossings[crossings["kernel"].notna()].to_dict("records"):
-        first = Crossing(**{f: row[f] for f in fields})
+        first = Crossing(**{f: row[f] for f in fields} | {"below": int(row["below"]), "above": int(row["above"])})
         steps.setdefault(tuple(row[g] for g in GROUP), {}).update(
-            {(c.faster_below, c.faster_above, int(c.below)): c for c in (first, *row["others"])}
+            {(c.faster_below, c.faster_above, c.below): c for c in (first, *row["others"])}
         )
     return steps
 
@@ -70,6 +71,6 @@ def _spans(group: pd.DataFrame, steps: dict[tuple[str, str, int], Crossing]) -> 
 
 
 def _somewhere(family: str, following: tuple[int, str, str], kernel: int) -> Crossing:
-    """A change of lead where one of the two was not measured on both sides: all that is known is between which sizes."""
+    """A change of lead between two sizes, where one of the families was not measured at both: no more is known."""
     above = int(following[0])
     return Crossing(math.sqrt(kernel * above), kernel, above, kernel, above, family, following[1])

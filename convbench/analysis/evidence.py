@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,19 @@ from convbench.analysis.schema import CELL, WHOLE
 Record = dict[str, Any]
 
 SUFFIX = ".evidence.jsonl"
+# column of the table -> field of a line
+_NUMBERS = {
+    "load_s": "load_seconds", "store_s": "store_seconds", "error_over_bound": "error_over_bound",
+    "evidence_memory": "peak_memory_bytes",
+}  # fmt: skip
+_GATED_ON = ("mode", "device", "threads")  # of a gate record, where it says so
+_TIMINGS = {"samples": "execute", "one_shot_samples": "one_shot", "plan_samples": "plan"}
 _EVIDENCE_STATUSES = frozenset({"ok", "failed", "n/a", "skipped"})
 
 
 @dataclass
 class Evidence:
-    """What one file says: cells by key, gates by (backend, ndim, dtype), runs by id; later lines supersede earlier."""
+    """What one file says: cells by key, gates by what was judged, runs by id; later lines supersede earlier."""
 
     cells: dict[tuple[Any, ...], Record] = field(default_factory=dict)
     gates: dict[tuple[Any, ...], Record] = field(default_factory=dict)
@@ -35,11 +41,11 @@ class Evidence:
         for name in ("family", "library", "library_version", "reason", "input_sha256", "stopped", "status"):
             frame[name] = [_text(r.get(name)) for r in records]
         frame["measured_at"] = [_text(r.get("time")) for r in records]
-        for name, source in (("load_s", "load_seconds"), ("store_s", "store_seconds")):
+        for name, source in _NUMBERS.items():
             frame[name] = _numbers([r.get(source) for r in records])
-        frame["error_over_bound"] = _numbers([r.get("error_over_bound") for r in records])
         frame["worst_index"] = pd.Series([_index(r.get("worst_index")) for r in records], dtype=object)
-        frame["samples"] = pd.Series([_samples(r.get("execute")) for r in records], dtype=object)
+        for name, source in _TIMINGS.items():
+            frame[name] = pd.Series([_samples(r.get(source)) for r in records], dtype=object)
         return frame
 
 
@@ -55,28 +61,15 @@ def read_evidence(path: Path) -> Evidence:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        record, wrong = _parse(line, last=number == len(lines))
-        if record is not None:
-            wrong = _add(evidence, record) or wrong
+        try:
+            wrong = _add(evidence, json.loads(line))
+        except (ValueError, RecursionError):
+            last = number == len(lines)  # no newline after it
+            wrong = "is half-written (the run was interrupted, or still writes)" if last else "is not JSON"
         if wrong:
             strange.setdefault(wrong, []).append(number)
     evidence.problems += [f"{_lines(numbers)} {wrong}; skipped" for wrong, numbers in strange.items()]
     return evidence
-
-
-def _parse(line: str, last: bool) -> tuple[Any, str]:
-    try:
-        return json.loads(line), ""
-    except ValueError:
-        pass
-    # A run that was killed leaves half a line without a newline, and the next run appends to it: save the second half.
-    restart = line.rfind('{"kind"')
-    if restart > 0:
-        try:
-            return json.loads(line[restart:]), "begins with half a record (a run was interrupted there)"
-        except ValueError:
-            pass
-    return None, "is half-written (the run was interrupted, or still writes)" if last else "is not JSON"
 
 
 def _add(evidence: Evidence, record: Any) -> str:
@@ -88,7 +81,7 @@ def _add(evidence: Evidence, record: Any) -> str:
                 return f"has an unknown status {str(record['status'])[:40]!r}"
             evidence.cells[_key(record)] = record
         elif kind == "gate":
-            key = (str(record["backend"]), int(record["ndim"]), str(record["dtype"]))
+            key = (str(record["backend"]), int(record["ndim"]), str(record["dtype"]), *map(record.get, _GATED_ON))
             evidence.gates[key] = {**record, "status": str(record["status"])}
         elif kind == "run":
             evidence.runs[str(record["run"])] = record
@@ -135,14 +128,3 @@ def times(samples: Any) -> list[float]:
 def _lines(numbers: list[int]) -> str:
     shown = ", ".join(map(str, numbers[:5])) + (f" and {len(numbers) - 5} more" if len(numbers) > 5 else "")
     return f"line{'s' if len(numbers) > 1 else ''} {shown}"
-
-
-def stem_of(path: Path) -> tuple[str, str]:
-    """(commit8, env) from a file name `<commit8>-<env>.evidence.jsonl`."""
-    commit, _, env = path.name.removesuffix(SUFFIX).partition("-")
-    return commit, env
-
-
-def evidence_files(folder: Path) -> Iterator[Path]:
-    """The evidence files in a machine's folder, in order of name."""
-    return iter(sorted(folder.glob(f"*{SUFFIX}")))

@@ -31,7 +31,7 @@ def median_intervals(samples: Sequence[Sequence[float]]) -> tuple[Floats, Floats
 
 @functools.cache
 def _rank(n: int) -> int:
-    """How far in from both ends of n sorted samples the interval may begin: the largest r with 2 P(K <= r) <= 1 - COVERAGE.
+    """How far in from both ends of n sorted samples the interval begins: the largest r with 2 P(K <= r) <= 1 - COVERAGE.
 
     K is the number of samples below the true median, binomial (n, 1/2); 0 where even the outermost do not suffice.
     """
@@ -60,7 +60,8 @@ def bootstrap_medians(samples: Sequence[Sequence[float]], draws: int, rng: np.ra
     above = np.where(even, below + (1 - below) * -np.expm1(np.log1p(-rng.random(below.shape)) / half), below)
     rows = np.arange(len(sizes))[:, None]
     first, second = (ordered[rows, np.minimum((u * n).astype(int), n - 1)] for u in (below, above))
-    return (first + second) / 2
+    medians: Floats = (first + second) / 2
+    return medians
 
 
 def _ordered(samples: Sequence[Sequence[float]]) -> tuple[Floats, npt.NDArray[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,12 @@ from convbench.analysis.medians import median_intervals
 from convbench.analysis.schema import CELL, COLUMNS, SECONDS, TEXT, WHERE, WHOLE
 from convbench.errors import StorageError
 
-GATE_COLUMNS = (*WHERE, "backend", "ndim", "dtype", "status", "checks", "error_over_bound", "worst", "reason")
+Progress = Callable[[int, int, str], None]
+
+GATE_COLUMNS = (
+    *WHERE, "backend", "ndim", "dtype", "mode", "device", "threads",
+    "status", "checks", "error_over_bound", "worst", "reason",
+)  # fmt: skip
 _OUTDATED = "measured with another version of the benchmark: not comparable"
 _ASV_FAILED = "asv recorded a failure (an error, a crash or a timeout) after this evidence was written"
 _NO_TRACE = "asv recorded a failure (an error, a crash or a timeout) before any evidence was written"
@@ -42,19 +48,17 @@ class Results:
     problems: list[tuple[str, str]]
 
 
-def read_results(
-    results_dir: str | Path, conf: Any = None, progress: Callable[[str], None] | None = None
-) -> Results:
+def read_results(results_dir: str | Path, conf: Any = None, progress: Progress | None = None) -> Results:
     """Read every machine, commit and environment in a folder of results.
 
-    conf: an asv Config (optional). progress: called with the name of each file read.
+    conf: an asv Config (optional). progress: called with (files done, files in all, name) before each.
     Files that cannot be read are named in `.problems` and skipped.
     Raises StorageError if there is no folder, or nothing in it that can be read.
     """
     root = Path(results_dir)
-    todo = "measure first: `make bench` or `convbench run`"
+    remedy = "measure first: `make bench` or `convbench run`"
     if not root.is_dir():
-        raise StorageError(f"no results in {root}: there is no such folder; {todo}")
+        raise StorageError(f"no results in {root}: there is no such folder; {remedy}")
     problems: list[tuple[str, str]] = []
     machines: dict[str, dict[str, Any]] = {}
     tables: list[pd.DataFrame] = []
@@ -62,22 +66,22 @@ def read_results(
     runs: list[Record] = []
     with _no_garbage_collection():
         benchmarks = _benchmarks(root, conf, problems)
-        for folder, machine in _machines(root, machines, problems):
-            for stem in _stems(folder):
-                if progress:
-                    progress(f"{machine}/{stem}")
-                asv, evidence = _read_pair(root, folder, stem, machine, benchmarks, problems)
-                if asv is None and evidence is None:
-                    continue
-                where = _where(machine, stem, asv)
-                evidence = evidence or Evidence()
-                tables.append(_cells(asv, evidence, stem).assign(**where, date=_date(asv, evidence)))
-                gates += [{**g, **where} for g in evidence.gates.values()]
-                runs += [{**r, **where} for r in evidence.runs.values()]
+        todo = [(f, m, stem) for f, m in _machines(root, machines, problems) for stem in _stems(f)]
+        for done, (folder, machine, stem) in enumerate(todo):
+            if progress:
+                progress(done, len(todo), f"read {machine}/{stem}")
+            asv, evidence = _read_pair(root, folder, stem, machine, benchmarks, problems)
+            if asv is None and evidence is None:
+                continue
+            where = _where(machine, stem, asv)
+            evidence = evidence or Evidence()
+            tables.append(_cells(asv, evidence).assign(**where, date=_date(asv, evidence)))
+            gates += [{**g, **where} for g in evidence.gates.values()]
+            runs += [{**r, **where} for r in evidence.runs.values()]
         cells = _concat(tables)
     if cells.empty:
         found = "".join(f"\n  {file}: {wrong}" for file, wrong in problems[:20])
-        raise StorageError(f"no results in {root}{': nothing there can be read' if found else ''}; {todo}{found}")
+        raise StorageError(f"no results in {root}{': nothing there can be read' if found else ''}; {remedy}{found}")
     return Results(cells, _gate_frame(gates), machines, runs, problems)
 
 
@@ -87,7 +91,8 @@ def _benchmarks(root: Path, conf: Any, problems: list[tuple[str, str]]) -> Any:
     try:
         return load_benchmarks(root, conf)
     except Exception as error:  # a foreign benchmarks.json fails inside asv in many ways
-        problems.append(("benchmarks.json", f"cannot be read ({type(error).__name__}); old versions cannot be told apart"))
+        wrong = f"cannot be read ({type(error).__name__}); results of old versions of a benchmark are not told apart"
+        problems.append(("benchmarks.json", wrong))
         return None
 
 
@@ -98,8 +103,8 @@ def _machines(
     from asv.machine import Machine
     from asv.util import UserError, load_json
 
-    for stray in sorted(p for p in root.glob("*.json*") if p.is_file() and p.name != "benchmarks.json"):
-        problems.append((stray.name, "lies outside a machine's folder; skipped"))
+    strays = sorted(p.name for p in root.glob("*.json*") if p.is_file() and p.name != "benchmarks.json")
+    problems += [(name, "lies outside a machine's folder; skipped") for name in strays]
     for folder in sorted(p for p in root.iterdir() if p.is_dir()):
         try:
             machine = load_json(str(folder / "machine.json"), api_version=Machine.api_version)
@@ -108,7 +113,7 @@ def _machines(
                 raise TypeError("no name")
         except FileNotFoundError:
             if _stems(folder):
-                problems.append((folder.name, "has no machine.json; skipped: run `asv machine --yes` and measure again"))
+                problems.append((folder.name, "has no machine.json; skipped: run `asv machine --yes`, then measure"))
         except (UserError, OSError, KeyError, TypeError, ValueError, AttributeError):
             problems.append((f"{folder.name}/machine.json", "is no machine file of asv; the folder was skipped"))
         else:
@@ -152,11 +157,11 @@ def _date(asv: AsvFile | None, evidence: Evidence) -> pd.Timestamp:
     """The commit's date; where asv wrote no file (it was interrupted) the start of the last run."""
     if asv is not None:
         return asv.date
-    started = pd.to_datetime(pd.Series([str(r.get("started")) for r in evidence.runs.values()]), errors="coerce", utc=True)
-    return started.max() if len(started) else pd.NaT
+    started = [str(r.get("started")) for r in evidence.runs.values()]
+    return pd.to_datetime(pd.Series(started, dtype="str"), errors="coerce", utc=True).max()
 
 
-def _cells(asv: AsvFile | None, evidence: Evidence, stem: str) -> pd.DataFrame:
+def _cells(asv: AsvFile | None, evidence: Evidence) -> pd.DataFrame:
     """Join asv's cells with the evidence and settle the status of each."""
     numbers = asv.cells if asv is not None and len(asv.cells) else _empty_numbers()
     table = numbers.merge(_typed(evidence.cell_frame()), how="outer", on=list(CELL))
@@ -172,6 +177,7 @@ def _cells(asv: AsvFile | None, evidence: Evidence, stem: str) -> pd.DataFrame:
     _settle_status(table, asv.outdated if asv else set())
     _settle_times(table)
     table["error_over_bound"] = table["error_over_bound"].fillna(table["asv_error_over_bound"])
+    table["peak_memory_bytes"] = table["peak_memory_bytes"].fillna(table["evidence_memory"])
     for column in ("family", "library", "library_version"):  # a property of the backend: known from its other cells
         table[column] = table[column].replace("", pd.NA)
         table[column] = table[column].fillna(table.groupby("backend")[column].transform("first"))
@@ -206,6 +212,9 @@ def _settle_times(table: pd.DataFrame) -> None:
         middle, low, high = median_intervals(list(samples[bare]))
         for column, values in (("execute_s", middle), ("execute_low_s", low), ("execute_high_s", high)):
             table.loc[bare, column] = table.loc[bare, column].fillna(pd.Series(values, index=table.index[bare]))
+    for column, source in (("one_shot_s", "one_shot_samples"), ("plan_s", "plan_samples")):
+        bare = table[column].isna() & table[source].str.len().gt(0) & (table["status"] == "ok")
+        table.loc[bare, column] = [statistics.median(s) for s in table.loc[bare, source]]
 
 
 def _empty_numbers() -> pd.DataFrame:

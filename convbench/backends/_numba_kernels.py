@@ -311,7 +311,7 @@ def _share(length: int, most: int, parts: int, unit: int) -> int:
 def run(loops: Callable[..., None], arguments: tuple[Any, ...], blocks: int, threads: int) -> None:
     """loops(*arguments, first, last) over all blocks, in as many threads; the loops hold no GIL."""
     threads = min(threads, blocks)
-    if threads == 1:
+    if threads <= 1:
         loops(*arguments, 0, blocks)
         return
     ends = [blocks * t // threads for t in range(threads + 1)]

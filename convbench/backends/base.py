@@ -55,9 +55,13 @@ class Plan(ABC):
 
     def __call__(self, image: Array) -> Array:
         if image.shape != self.problem.image_shape:
-            raise ArgumentError(f"this plan is for images of shape {self.problem.image_shape}, got {image.shape}; make another plan")
+            raise ArgumentError(
+                f"this plan is for images of shape {self.problem.image_shape}, got {image.shape}; make another plan"
+            )
         if image.dtype != np.dtype(self.problem.dtype):
-            raise ArgumentError(f"this plan is for dtype {self.problem.dtype}, got {image.dtype}; convert the image or make another plan")
+            raise ArgumentError(
+                f"this plan is for dtype {self.problem.dtype}, got {image.dtype}; convert the image or make another plan"
+            )
         return self.store(self.execute(self.load(image)))
 
 
@@ -126,7 +130,9 @@ class Backend(ABC):
         if kernel.shape != problem.kernel_shape:
             raise ArgumentError(f"the problem's kernel has shape {problem.kernel_shape}, got {kernel.shape}")
         if not np.can_cast(kernel.dtype, problem.dtype, casting="same_kind"):
-            raise ArgumentError(f"a {kernel.dtype} kernel cannot become {problem.dtype} without loss; use a {kernel.dtype} problem")
+            raise ArgumentError(
+                f"a {kernel.dtype} kernel cannot become {problem.dtype} without loss; use a {kernel.dtype} problem"
+            )
         kernel = np.array(kernel, dtype=problem.dtype, order="C")
         kernel.flags.writeable = False
         return self.make_plan(problem, kernel)

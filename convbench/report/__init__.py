@@ -1,0 +1,7 @@
+"""Decisions to pages: knows only convbench.analysis."""
+
+from __future__ import annotations
+
+from convbench.report.page import build_report
+
+__all__ = ["build_report"]

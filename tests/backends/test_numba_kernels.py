@@ -91,11 +91,9 @@ def test_direct_is_within_the_direct_bound(dtype: str) -> None:
         image, kernel = problem.image(), problem.kernel()
         error = np.abs(NumbaDirect().plan(problem, kernel)(image) - expected(problem, image, kernel))
         size = expected(problem, np.abs(image), np.abs(kernel)).real
-        terms = 2 * problem.terms + 2 if problem.is_complex else problem.terms
-        assert (error <= terms * 1.01 * problem.unit_roundoff * size + 1e-300).all() or problem.dtype.endswith(
-            ("64", "128")
-        )
-        assert (error <= 4 * terms * problem.unit_roundoff * size + 1e-300).all()
+        # A complex sum has twice the terms and two parts; the reference itself errs as much in double precision.
+        terms = (4 if problem.is_complex else 2) * (problem.terms + 1)
+        assert (error <= terms * problem.unit_roundoff * size + 1e-300).all(), problem
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

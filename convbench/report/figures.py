@@ -1,0 +1,201 @@
+"""The figures: time against kernel size, and one-shot beside amortised time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from convbench.analysis.crossover import Crossing, family_best
+from convbench.report.palette import FAINT, INK, PAPER, SOFT, Style
+from convbench.report.svg import RC, inline
+from convbench.report.words import kernel_size, seconds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Units of the viewBox; the page shows a panel about this many pixels wide, so 11-unit text is 11-pixel text.
+WIDTH, HEIGHT = 360, 280
+_INCH = 72
+
+
+def _figure(width: float, height: float, left: float, right: float, bottom: float, top: float) -> tuple[Figure, Axes]:
+    """A figure whose axes leave these margins, all in viewBox units; no pyplot, so nothing is kept alive."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width / _INCH, height / _INCH), dpi=_INCH)
+    box = (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
+    axes = figure.add_axes(box)
+    axes.patch.set_visible(False)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color(SOFT)
+    axes.tick_params(which="both", colors=SOFT, length=3, labelcolor=INK)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def time_panel(
+    rows: pd.DataFrame,
+    styles: Mapping[str, Style],
+    marks: Iterable[Crossing],
+    limits: tuple[float, float],
+    prefix: str,
+    title: str,
+) -> str:
+    """Time against kernel size for one group of cells, log-log, with intervals, as SVG.
+
+    rows: measured cells of one group. marks: crossovers to point out. limits: of the time axis, shared by a figure.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(RC):
+        figure, axes = _figure(WIDTH, HEIGHT, left=48, right=10, bottom=40, top=8)
+        best = family_best(rows)
+        leading = set(best["backend"])
+        for backend, group in rows.sort_values("kernel").groupby("backend", sort=True):
+            _line(axes, group, styles[str(backend)], strong=backend in leading)
+        kernels = sorted({int(k) for k in rows["kernel"]})
+        _kernel_axis(axes, kernels)
+        _time_axis(axes.yaxis, limits)
+        axes.set_ylim(*limits)
+        for mark in marks:
+            _mark(axes, mark, best)
+        axes.set_xlabel("kernel size k", color=INK)
+        axes.grid(axis="y", color=FAINT, linewidth=0.8)
+        return inline(figure, prefix, title)
+
+
+def _line(axes: Axes, group: pd.DataFrame, style: Style, strong: bool) -> None:
+    k, t = group["kernel"].to_numpy(), group["execute_s"].to_numpy()
+    low, high = group["execute_low_s"].to_numpy(), group["execute_high_s"].to_numpy()
+    gap = np.full(len(k), np.nan)
+    gid = f"class:b b{style.slot}:{style.backend}"
+    bars = axes.plot(
+        np.column_stack([k, k, gap]).ravel(), np.column_stack([low, high, gap]).ravel(), color=style.colour, linewidth=1
+    )
+    line = axes.plot(
+        k,
+        t,
+        color=style.colour,
+        linewidth=2 if strong else 1.1,
+        dashes=style.dashes,
+        marker=style.marker,
+        markersize=5 if strong else 3.6,
+        markeredgewidth=0.9,
+        markerfacecolor=style.colour if strong else PAPER,
+        markeredgecolor=PAPER if strong else style.colour,
+        zorder=3 if strong else 2,
+    )
+    for artist in (*bars, *line):
+        artist.set_gid(gid)
+        artist.set_clip_on(False)
+
+
+def _mark(axes: Axes, crossing: Crossing, best: pd.DataFrame) -> None:
+    """A ring where one family overtakes another, with its interval and kernel size."""
+    of_family = best[best["family"] == crossing.faster_below].set_index("kernel")["execute_s"]
+    x = np.log([crossing.below, crossing.above])
+    time = math.exp(np.interp(math.log(crossing.kernel), x, np.log(of_family.reindex([crossing.below, crossing.above]))))
+    if not math.isfinite(time):
+        return
+    left, right = axes.get_xlim()
+    ends = [min(max(end, left), right) for end in (crossing.low, crossing.high)]
+    axes.plot(ends, [time, time], color=INK, linewidth=1.4, zorder=5)
+    axes.plot(
+        [crossing.kernel], [time], "o", markersize=8, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.4, zorder=5
+    )
+    axes.annotate(
+        f"k ≈ {kernel_size(crossing.kernel)}",
+        (crossing.kernel, time),
+        xytext=(0, -19),
+        textcoords="offset points",
+        ha="center",
+        color=INK,
+        fontweight="bold",
+        zorder=6,
+    ).set_gid("class:mark:")
+
+
+def _kernel_axis(axes: Axes, kernels: Sequence[int]) -> None:
+    from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
+
+    axes.set_xscale("log")
+    spread = 1.06 if len(kernels) > 1 else 2
+    axes.set_xlim(kernels[0] / spread, kernels[-1] * spread)
+    room = math.log(max(kernels[-1] / kernels[0], 1.01)) / 9  # about nine labels fit
+    shown = kernels[:1]
+    for k in kernels[1:]:
+        if math.log(k / shown[-1]) >= room:
+            shown.append(k)
+    axes.xaxis.set_major_locator(FixedLocator(shown))
+    axes.xaxis.set_major_formatter(lambda k, _: f"{k:g}")
+    axes.xaxis.set_minor_locator(FixedLocator([k for k in kernels if k not in shown]) if kernels != shown else NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _time_axis(axis: Any, limits: tuple[float, float]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
+
+    axis.axes.set_yscale("log") if axis.axis_name == "y" else axis.axes.set_xscale("log")
+    decades = math.log10(limits[1] / limits[0])
+    axis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2 else (1.0, 3.0) if decades > 1 else (1, 1.5, 2, 3, 5, 7)))
+    axis.set_major_formatter(lambda value, _: _tick(value))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _tick(value: float) -> str:
+    number, _, unit = seconds(value).partition(" ")
+    return f"{float(number):g} {unit}"
+
+
+def time_limits(rows: pd.DataFrame) -> tuple[float, float]:
+    """Limits of a time axis that hold every interval, with a little room."""
+    ends = rows[["execute_s", "execute_low_s", "execute_high_s"]].to_numpy()
+    return float(np.nanmin(ends)) / 1.3, float(np.nanmax(ends)) * 1.3
+
+
+def one_shot_panel(rows: pd.DataFrame, styles: Mapping[str, Style], limits: tuple[float, float], prefix: str, title: str) -> str:
+    """Amortised (filled) and one-shot (open) time of every backend in one cell, best one-shot first, as SVG."""
+    import matplotlib as mpl
+
+    rows = rows.sort_values("one_shot_s", ascending=False)
+    with mpl.rc_context(RC):
+        figure, axes = _figure(WIDTH, 20 * len(rows) + 46, left=112, right=14, bottom=34, top=6)
+        _time_axis(axes.xaxis, limits)
+        axes.set_xlim(*limits)
+        for y, row in enumerate(rows.itertuples()):
+            style = styles[str(row.backend)]
+            found = [
+                *axes.plot([row.execute_s, row.one_shot_s], [y, y], color=style.colour, linewidth=1.6),
+                *axes.plot([row.execute_s], [y], "o", color=style.colour, markersize=6.5),
+                *axes.plot([row.one_shot_s], [y], "o", mfc=PAPER, mec=style.colour, mew=1.6, markersize=6.5),
+            ]
+            for artist in found:
+                artist.set_gid(f"class:b b{style.slot}:{style.backend}")
+                artist.set_clip_on(False)
+        axes.set_yticks(range(len(rows)), list(rows["backend"]))
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.grid(color=FAINT, linewidth=0.8)
+        return inline(figure, prefix, title)
+
+
+def swatch(style: Style, prefix: str) -> str:
+    """A legend entry's little line, as SVG."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(RC):
+        figure, axes = _figure(34, 12, left=0, right=0, bottom=0, top=0)
+        axes.set_axis_off()
+        axes.set(xlim=(0, 34), ylim=(0, 12))
+        axes.plot([1, 33], [6, 6], color=style.colour, linewidth=1.8, dashes=style.dashes)
+        axes.plot([17], [6], style.marker, color=style.colour, markersize=6, markeredgecolor=PAPER, markeredgewidth=0.8)
+        return inline(figure, prefix, style.backend)

@@ -1,0 +1,70 @@
+"""The table of every measured cell with its backends ranked, as compact data for the page's script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from convbench.analysis.schema import measured
+from convbench.report import words
+from convbench.report.palette import family_class
+
+# Beyond this the page would weigh more than it tells; the slowest of each cell are left to the downloads.
+MOST_ROWS = 12_000
+KEYS = ("layout", "image", "kernel", "dtype", "device", "threads")
+_PLACE = ["layout", "dtype", "device", "threads", "image", "kernel"]
+_NUMBERS = (
+    "execute_s", "execute_low_s", "execute_high_s", "one_shot_s", "plan_s", "load_s", "store_s", "peak_memory_bytes",
+    "error_over_bound",
+)  # fmt: skip
+
+
+def ranked(cells: pd.DataFrame) -> pd.DataFrame:
+    """The measured cells with their rank among the backends of the same cell, and the ratio to the best."""
+    rows = measured(cells).sort_values([*_PLACE, "execute_s"], kind="stable")
+    groups = rows.groupby(_PLACE, sort=False)["execute_s"]
+    return rows.assign(rank=groups.cumcount() + 1, ratio=rows["execute_s"] / groups.transform("min"))
+
+
+def payload(rows: pd.DataFrame) -> dict[str, Any]:
+    """Columns for the script: text as indexes into lists of words, numbers to four digits, NaN as null."""
+    kept = rows if len(rows) <= MOST_ROWS else rows[rows["rank"] <= _last_rank(rows)]
+    data: dict[str, Any] = {"words": {}, "columns": {}, "rows": len(kept), "of": len(rows)}
+    for name in (*KEYS, "backend", "family"):
+        codes, values = pd.factorize(kept[name], sort=True)
+        data["words"][name] = [v.item() if hasattr(v, "item") else str(v) for v in values]
+        data["columns"][name] = codes.tolist()
+    data["words"]["css"] = [family_class(f) for f in data["words"]["family"]]
+    for name in (*_NUMBERS, "ratio"):
+        data["columns"][name] = [None if v != v else float(f"{v:.4g}") for v in kept[name].tolist()]
+    data["columns"]["rank"] = kept["rank"].tolist()
+    return data
+
+
+def _last_rank(rows: pd.DataFrame) -> int:
+    """The largest rank such that the rows up to it are few enough; at least the winners are kept."""
+    counts = rows["rank"].value_counts().sort_index().cumsum()
+    fitting = counts[counts <= MOST_ROWS]
+    return int(fitting.index[-1]) if len(fitting) else 1
+
+
+def first_rows(rows: pd.DataFrame, **cell: Any) -> list[dict[str, str]]:
+    """The ranking of one cell in words, for the page as it is before, or without, the script."""
+    chosen = rows
+    for name, value in cell.items():
+        chosen = chosen[chosen[name] == value]
+    return [
+        {
+            **{name: str(getattr(r, name)) for name in (*KEYS, "backend", "family", "rank")},
+            "css": family_class(r.family),
+            "time": words.seconds(r.execute_s),
+            "interval": f"{words.seconds(r.execute_low_s)} – {words.seconds(r.execute_high_s)}",
+            "ratio": f"{r.ratio:.2f}",
+            "one_shot": words.seconds(r.one_shot_s),
+            "plan": words.seconds(r.plan_s),
+            "memory": words.size_bytes(r.peak_memory_bytes),
+            "error": words.digits(r.error_over_bound, 2),
+        }
+        for r in chosen.itertuples()
+    ]

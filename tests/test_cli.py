@@ -1,0 +1,369 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from fakes import Absent, Right, Threaded, Wrong, use
+
+import convbench
+from convbench import cli
+from convbench.errors import StorageError
+
+HEAVY = ("torch", "pandas", "matplotlib", "scipy", "numba", "pyfftw", "asv", "tensorflow", "jax", "cv2", "PIL")
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(cli.main, arguments)
+
+
+def fails(result: Result, status: int, *parts: str) -> None:
+    assert result.exit_code == status, result.output
+    assert "Traceback" not in result.output
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith("Error: ")
+    for part in parts:
+        assert part in result.stderr
+
+
+@pytest.fixture(autouse=True)
+def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Right(), Threaded(), Absent())
+    monkeypatch.setattr("convbench.machine.warnings", lambda *_: ["something is busy: run `stop it`"])
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> str:
+    np.save(tmp_path / "image.npy", np.random.default_rng(0).uniform(0, 1, (24, 30)))
+    return str(tmp_path / "image.npy")
+
+
+# -- start-up ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "also"),
+    [
+        (["--help"], ("numpy", "rich")),
+        (["--version"], ("numpy", "rich")),
+        (["compare", "--help"], ("numpy",)),
+        (["list"], ()),
+        (["list", "--json"], ()),
+    ],
+)
+def test_start_up_loads_nothing_heavy(arguments: list[str], also: tuple[str, ...]) -> None:
+    code = f"""
+import sys
+from convbench.cli import main
+main({arguments!r}, standalone_mode=False)
+print([m for m in {(*HEAVY, *also)!r} if m in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert done.stdout
+
+
+def test_the_choices_are_those_of_the_package() -> None:
+    from convbench import grid, problem
+
+    assert cli.MODES == problem.MODES
+    assert cli.DTYPES == problem.DTYPES
+    assert tuple(grid.PRESETS) == cli.PRESETS
+
+
+def test_help_names_every_verb_and_version_is_the_packages() -> None:
+    text = call("--help").output
+    for verb in ("list", "check", "compare", "run", "report", "machine"):
+        assert f"  {verb} " in text
+        assert call(verb, "-h").exit_code == 0
+    assert convbench.__version__ in call("--version").output
+
+
+def test_help_names_every_kernel() -> None:
+    from convbench.kernels import KERNELS
+
+    text = call("compare", "--help").output
+    assert all(name in text for name in KERNELS)
+
+
+# -- list --------------------------------------------------------------------------------------------------------
+
+
+def test_list_shows_what_is_installed_and_how_to_install_the_rest() -> None:
+    result = call("list")
+    assert result.exit_code == 0
+    assert np.__version__ in result.stdout
+    assert "not installed: pip install no-such-library" in result.stdout
+    for word in ("name", "family", "library", "dtypes", "dims", "threads", "devices", "right-threaded", "many"):
+        assert word in result.stdout
+
+
+def test_list_json_and_filters() -> None:
+    rows = json.loads(call("list", "--json").stdout)
+    assert [row["name"] for row in rows] == ["right", "right-threaded", "absent"]
+    assert rows[0]["dtypes"] == list(cli.DTYPES)
+    assert rows[2]["installed"] is False
+    assert json.loads(call("list", "--json", "--device", "cuda:0").stdout) == []
+    assert len(json.loads(call("list", "--json", "--dtype", "complex64", "--device", "cpu").stdout)) == 3
+
+
+def test_list_refuses_what_it_does_not_know() -> None:
+    fails(call("list", "--device", "tpu"), 2, "unknown device 'tpu'", "allowed: cpu, cuda")
+    fails(call("list", "--dtype", "int8"), 2, "'int8'", "float32")
+    fails(call("lits"), 2, "No such command 'lits'")
+
+
+# -- check -------------------------------------------------------------------------------------------------------
+
+
+def test_check_of_all_backends_passes_over_what_is_not_installed() -> None:
+    result = call("check", "--dtype", "float64", "--mode", "same")
+    assert result.exit_code == 0, result.output
+    assert "1-D right: ok" in result.stdout
+    assert "2-D right-threaded: ok" in result.stdout
+    assert "pip install no-such-library" in result.stdout
+
+
+def test_check_of_a_wrong_backend_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Right(), Wrong())
+    result = call("check", "wrong", "--ndim", "2", "--dtype", "float64")
+    fails(result, 1, "1 of 1 checked are wrong")
+    assert "the kernel was not flipped" in result.stdout
+    assert call("check", "right", "--ndim", "2", "--dtype", "float64").exit_code == 0
+
+
+def test_check_of_functions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = """
+from scipy import signal
+def good(image, kernel, mode):
+    starts = {"full": 0, "same": 1, "valid": None}
+    return signal.convolve(image, kernel, "full") if mode == "full" else signal.convolve(image, kernel, mode)
+def bad(image, kernel):
+    return signal.correlate(image, kernel, "full")
+number = 3
+"""
+    (tmp_path / "my_functions.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    assert call("check", "my_functions:good", "--mode", "full").exit_code == 0
+    fails(call("check", "my_functions:bad", "--mode", "full"), 1, "wrong")
+    fails(call("check", f"{tmp_path / 'my_functions.py'}:bad"), 1, "wrong")
+    fails(call("check", "my_functions:god"), 2, "unknown function of my_functions 'god'", "Did you mean 'good'")
+    fails(call("check", "my_functions:number"), 2, "unknown function of my_functions 'number'")
+    fails(call("check", "no_such_module_here:f"), 2, "cannot import 'no_such_module_here'", "MODULE:FUNCTION")
+    (tmp_path / "broken_functions.py").write_text("1 / 0")
+    fails(call("check", "broken_functions:f"), 2, "ZeroDivisionError", "MODULE:FUNCTION")
+    fails(call("check", "missing.py:f"), 2, "cannot import 'missing.py'")
+
+
+def test_check_of_what_cannot_be_checked() -> None:
+    fails(call("check", "absent"), 2, "nothing could be checked", "convbench list")
+    fails(call("check", "rigth"), 2, "unknown backend 'rigth'", "Did you mean 'right'")
+    fails(call("check", "--ndim", "3"), 2, "--ndim", "3 is not in the range")
+    fails(call("check", "--mode", "sane"), 2, "'sane'", "full")
+
+
+# -- compare -----------------------------------------------------------------------------------------------------
+
+
+def test_compare_ranks_gates_and_saves(image: str, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    result = call("compare", image, "--kernel", "gaussian:sigma=1", "--dtype", "float64", "--save", str(folder))
+    assert result.exit_code == 0, result.output
+    for word in ("rank", "time, ms", "99 % interval", "Mpixel/s", "one-shot", "error / bound", "right-threaded"):
+        assert word in result.stdout
+    assert "24 x 30" in result.stdout
+    assert "n/a: no-such-library is not installed" in result.stdout
+    assert "Warning: something is busy" in result.stderr
+    for name in ("result.npy", "result.png", "figure.png", "table.json"):
+        assert f"wrote {folder / name}" in result.stdout
+    assert np.load(folder / "result.npy").shape == (24, 30)
+
+
+def test_compare_json_is_json_alone(image: str, tmp_path: Path) -> None:
+    result = call(
+        "compare", image, "--kernel", "sobel", "--backend", "right", "--json", "--save", str(tmp_path / "out")
+    )
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["mode"] == "same"
+    assert found["dtype"] == "float32"
+    (row,) = found["rows"]
+    assert row["rank"] == 1
+    assert row["time"] > 0
+
+
+def test_compare_takes_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    from convbench import compare
+
+    seen: list[Any] = []
+
+    def fake(data: Any, kernel: Any, backends: Any, **settings: Any) -> Any:
+        seen.append((data.shape, kernel.shape, backends, settings))
+        raise StorageError("a message\nof two lines")
+
+    monkeypatch.setattr(compare, "compare", fake)
+    fails(
+        call("compare", "sample", "--kernel", "box:size=5", "--threads", "2", "--budget", "3"),
+        2,
+        "a message of two lines",
+    )
+    ((shape, kernel, backends, settings),) = seen
+    assert shape == (600, 512, 3)
+    assert kernel == (5, 5)
+    assert backends == ()
+    del settings["progress"]
+    assert settings == {"mode": "same", "dtype": "float32", "threads": 2, "device": "cpu", "budget": 3.0}
+
+
+def test_compare_with_a_wrong_backend_exits_with_1(image: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, Right(), Wrong())
+    result = call("compare", image, "--kernel", "sobel", "--dtype", "float64")
+    fails(result, 1, "wrong, so not timed: wrong", "convbench check wrong")
+    assert "failed: gate" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["nowhere.png", "--kernel", "sobel"], ["image file not found", "'nowhere.png'"]),
+        (["image.tiff", "--kernel", "sobel"], ["unknown image file ending '.tiff'", "allowed: .png"]),
+        (["IMAGE"], ["Missing option '--kernel'"]),
+        (["--kernel", "sobel"], ["Missing argument 'IMAGE'"]),
+        (["IMAGE", "--kernel", "soble"], ["unknown kernel 'soble'", "Did you mean 'sobel'"]),
+        (["IMAGE", "--kernel", "sobel:axis=q"], ["must be x or y", "got 'q'"]),
+        (["IMAGE", "--kernel", "sobel", "--backend", "rite"], ["unknown backend 'rite'", "convbench list"]),
+        (["IMAGE", "--kernel", "sobel", "--backend", "absent"], ["no backend could run this", "convbench list"]),
+        (["IMAGE", "--kernel", "sobel", "--mode", "sane"], ["'sane'", "same"]),
+        (["IMAGE", "--kernel", "sobel", "--dtype", "int8"], ["'int8'", "float32"]),
+        (["IMAGE", "--kernel", "sobel", "--threads", "0"], ["--threads", "0 is not in the range"]),
+        (["IMAGE", "--kernel", "sobel", "--threads", "two"], ["--threads", "'two'"]),
+        (["IMAGE", "--kernel", "sobel", "--device", "gpu"], ["unknown device 'gpu'"]),
+        (["IMAGE", "--kernel", "sobel", "--budget", "-1"], ["--budget", "-1"]),
+        (["IMAGE", "--kernel", "sobel", "--save", "IMAGE"], ["--save takes a folder", "image.npy"]),
+        (["IMAGE", "--kernel", "box:size=99", "--mode", "valid"], ["no longer than the image", "(99, 99)"]),
+    ],
+)
+def test_compare_refuses_wrong_input_in_one_line(image: str, arguments: list[str], parts: list[str]) -> None:
+    fails(call("compare", *(image if a == "IMAGE" else a for a in arguments)), 2, *parts)
+
+
+def test_a_traceback_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert call("--traceback", "check", "rigth").exception is not None
+    assert "unknown backend" in str(call("--traceback", "check", "rigth").exception)
+    monkeypatch.setenv("CONVBENCH_TRACEBACK", "1")
+    assert "unknown backend" in str(call("check", "rigth").exception)
+
+
+# -- run, report -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def suite(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """A suite that does nothing but remember how it was called; set .outcome to change what it returns."""
+    module: Any = ModuleType("convbench.suite")
+    calls: list[tuple[Any, ...]] = []
+    module.outcome = SimpleNamespace(
+        counts={"ok": 7, "n/a": 2},
+        failed=[],
+        resumed=3,
+        warnings=["uncommitted changes: commit them"],
+        evidence=Path("e"),
+    )
+
+    def run(preset: str, *, bench: str | None, fresh: bool, progress: Any) -> Any:
+        calls.append((preset, bench, fresh))
+        progress(1, 9, "image 256x256: gate right")
+        if isinstance(module.outcome, BaseException):
+            raise module.outcome
+        return module.outcome
+
+    module.run = run
+    monkeypatch.setitem(sys.modules, "convbench.suite", module)
+    monkeypatch.setattr(convbench, "suite", module, raising=False)
+    return calls
+
+
+def test_run_passes_its_arguments_on_and_says_what_happened(suite: list[tuple[Any, ...]]) -> None:
+    result = call("run", "--preset", "quick", "--bench", "image.*right", "--fresh")
+    assert result.exit_code == 0, result.output
+    assert call("run").exit_code == 0
+    assert suite == [("quick", "image.*right", True), ("standard", None, False)]
+    assert "[1/9] image 256x256: gate right" in result.stderr
+    assert "Warning: something is busy" in result.stderr
+    assert "Warning: uncommitted changes" in result.stderr
+    assert "7 ok, 2 n/a (3 of an interrupted run)" in result.stdout
+    assert "convbench report" in result.stdout
+
+
+def test_run_exits_with_1_if_a_cell_failed(suite: list[tuple[Any, ...]]) -> None:
+    sys.modules["convbench.suite"].outcome.failed.append("image wrong: gate: off by one")
+    result = call("run")
+    fails(result, 1, "1 cells failed")
+    assert "failed: image wrong: gate: off by one" in result.stdout
+
+
+def test_run_interrupted_exits_with_130(suite: list[tuple[Any, ...]]) -> None:
+    sys.modules["convbench.suite"].outcome = KeyboardInterrupt()  # type: ignore[attr-defined]
+    result = call("run")
+    assert result.exit_code == 130
+    assert "Interrupted" in result.stderr
+
+
+def test_run_refuses_wrong_arguments(suite: list[tuple[Any, ...]]) -> None:
+    fails(call("run", "--bench", "image("), 2, "regular expression", "'image('")
+    fails(call("run", "--preset", "tiny"), 2, "'tiny'", "quick")
+    assert suite == []
+
+
+def test_report_builds_and_says_where_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = ModuleType("convbench.report")
+
+    def build_report(results: Path, out: Path, *, progress: Any) -> None:
+        progress(1, 1, "page")
+        out.mkdir()
+        (out / "index.html").write_text(str(results))
+
+    module.build_report = build_report
+    monkeypatch.setitem(sys.modules, "convbench.report", module)
+    (tmp_path / "results").mkdir()
+    result = call("report", "--results", str(tmp_path / "results"))
+    assert result.exit_code == 0, result.output
+    assert f"open {tmp_path / 'reports' / 'index.html'}" in result.stdout
+    result = call("report", "--results", str(tmp_path / "results"), "--out", str(tmp_path / "elsewhere"))
+    assert f"open {tmp_path / 'elsewhere' / 'index.html'}" in result.stdout
+
+
+def test_report_without_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fails(call("report", "--results", str(tmp_path / "none")), 2, "no folder of results", "convbench run")
+    monkeypatch.chdir(tmp_path)
+    fails(call("report"), 2, "asv.conf.json")
+
+
+# -- machine -----------------------------------------------------------------------------------------------------
+
+
+def test_machine_shows_facts_versions_and_warnings(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = call("machine")
+    assert result.exit_code == 0, result.output
+    for word in ("cpu", "caches", "blas", "numpy", np.__version__, "Warning: something is busy"):
+        assert word in result.stdout
+    monkeypatch.setattr("convbench.machine.warnings", list)
+    assert "nothing found that would disturb" in call("machine").stdout
+
+
+def test_machine_ceilings_and_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convbench.machine.ceilings", lambda threads: {"fma_float32": 100.0 * threads, "copy": 20.0})
+    text = call("machine", "--ceilings", "--threads", "2").stdout
+    assert "200.0 GFLOP/s, threads 2" in text
+    assert "20.0 GB/s" in text
+    found = json.loads(call("machine", "--json", "--ceilings").stdout)
+    assert found["ceilings"] == {"fma_float32": 100.0, "copy": 20.0}
+    assert set(found) == {"machine", "versions", "warnings", "ceilings"}
+    assert "ceilings" not in json.loads(call("machine", "--json").stdout)
+    fails(call("machine", "--ceilings", "--threads", "0"), 2, "--threads")
