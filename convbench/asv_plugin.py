@@ -1,6 +1,6 @@
-"""Everything asv needs from this project, loaded by asv.conf.json: an environment, a run session, a publisher.
+"""Everything asv needs from this project, loaded by asv.conf.json: an environment, a run session, pages that work offline.
 
-asv 0.6.6 and asv_runner 0.3.2 are pinned: this module wraps one of asv's own methods (Run.run) and patches its pages.
+asv 0.6.6 and asv_runner 0.3.2 are pinned: this module wraps two of asv's own methods, Run.run and Publish.run.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from asv.commands.publish import Publish
 from asv.commands.run import Run
 from asv.environment import ExistingEnvironment, get_env_name
-from asv.publishing import OutputPublisher
 from asv.util import UserError
 
 from convbench import recorded
@@ -73,15 +73,20 @@ def _run_in_session(cls: type[Run], conf: Any, *args: Any, bench: Any = None, **
 Run.run = classmethod(_run_in_session)
 
 
-class LinkToReport(OutputPublisher):
-    """Make asv's pages work without a network, and link them with reports/index.html."""
+_publish = Publish.run.__func__
 
-    name = "convbench"
-    button_label = None
-    description = "Link to the crossover report"
 
-    @classmethod
-    def publish(cls, conf: Any, repo: Any, benchmarks: Any, graphs: Any, revisions: Any) -> None:
-        from convbench.report.asv_pages import mend
+@functools.wraps(_publish)
+def _publish_and_mend(cls: type[Publish], conf: Any, *args: Any, **kwargs: Any) -> Any:
+    """asv's publish, then its pages made to work without a network and linked with reports/index.html."""
+    from convbench.report.asv_pages import mend  # loads the report's libraries, which `asv run` does not need
 
+    result = _publish(cls, conf, *args, **kwargs)
+    try:
         mend(Path(conf.html_dir))
+    except ConvbenchError as error:
+        raise UserError(str(error)) from error
+    return result
+
+
+Publish.run = classmethod(_publish_and_mend)

@@ -9,17 +9,13 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 import convbench
 from convbench import console
 from convbench.errors import ArgumentError, ConvbenchError, GateError, StorageError, UnsupportedError, one_of
-
-if TYPE_CHECKING:
-    from convbench.backends import Backend
-    from convbench.compare import Row
 
 MODES = ("full", "same", "valid")  # convbench.problem has them too, but takes numpy along
 PRESETS = ("quick", "standard", "full")
@@ -48,7 +44,8 @@ class _Verbs(click.Group):
 def main(traceback: bool) -> None:
     """Which convolution should I use, is it right, and why is it that fast?
 
-    Measured on this machine, and only after the result was checked. Start with `convbench compare sample`.
+    Measured on this machine, and only after the result was checked. Start with
+    `convbench compare sample --kernel gaussian:sigma=3`.
     """
 
 
@@ -67,7 +64,7 @@ def list_(device: str | None, dtype: str | None, as_json: bool) -> None:
     chosen = [
         b for b in convbench.list_backends() if (not device or kind in b.devices) and (not dtype or dtype in b.dtypes)
     ]
-    rows = [_facts(backend) for backend in chosen]
+    rows = [console.facts(backend) for backend in chosen]
     if as_json:
         console.print_json(rows)
         return
@@ -81,8 +78,9 @@ def list_(device: str | None, dtype: str | None, as_json: bool) -> None:
 @click.option("--mode", "modes", type=click.Choice(MODES), multiple=True, help="May be repeated; all by default.")
 @click.option("--dtype", "dtypes", type=click.Choice(DTYPES), multiple=True, help="May be repeated; all by default.")
 def check(backends: tuple[str, ...], ndim: int | None, modes: tuple[str, ...], dtypes: tuple[str, ...]) -> None:
-    """Check results against the definition of convolution; all backends by default.
+    """Check results against the definition of convolution.
 
+    All backends by default; exit status 1 if a result was wrong.
     MODULE:FUNCTION or FILE.py:FUNCTION is a function of your own, taking (image, kernel) or (image, kernel, mode).
     """
     from convbench.gate import check as judge
@@ -119,8 +117,9 @@ def check(backends: tuple[str, ...], ndim: int | None, modes: tuple[str, ...], d
 def compare(
     image: str, spec: str, backends: tuple[str, ...], budget: float, folder: str | None, as_json: bool, **settings: Any
 ) -> None:
-    """Check and time backends on your own image: a .png, .jpg or .npy file, or the word `sample`.
+    """Check and time backends on your own image.
 
+    IMAGE is a .png, .jpg or .npy file, or the word `sample` for a photograph that comes with matplotlib.
     Kernels: gaussian, box, sobel, laplacian, log, motion, airy, random. Exit status 1 if a result was wrong.
     """
     from convbench import compare as comparing
@@ -141,7 +140,7 @@ def compare(
         title = f"{image} ({shape}) * {spec} ({' x '.join(map(str, kernel.shape))}), " + ", ".join(
             f"{key} {value}" for key, value in settings.items()
         )
-        console.print_table(_COMPARED, [_compared(row) for row in found.rows], title)
+        console.print_table(console.COMPARED, [console.compared(row) for row in found.rows], title)
     if folder and found.best:
         for path in comparing.save(found, folder):
             click.echo(f"wrote {path}", err=as_json)
@@ -198,9 +197,8 @@ def report(results: Path | None, out: Path | None) -> None:
     from convbench.report import build_report
 
     with console.progress() as progress:
-        build_report(results, out, progress=progress)
-    index = out / "index.html"
-    click.echo(f"open {index if index.exists() else out}")
+        index = build_report(results, out, progress=progress)
+    click.echo(f"open {index}")
 
 
 @main.command()
@@ -208,7 +206,7 @@ def report(results: Path | None, out: Path | None) -> None:
 @click.option("--threads", type=click.IntRange(min=1), default=1, help="For --ceilings.")
 @as_json
 def machine(ceilings: bool, threads: int, as_json: bool) -> None:
-    """Show this machine, the versions in use, and what would disturb a measurement now."""
+    """Show this machine, versions, and what disturbs it now."""
     from convbench import machine as this
 
     found: dict[str, Any] = {"machine": this.describe(), "versions": this.versions(), "warnings": this.warnings()}
@@ -217,27 +215,12 @@ def machine(ceilings: bool, threads: int, as_json: bool) -> None:
     if as_json:
         console.print_json(found)
         return
-    rows = [*found["machine"].items(), *found["versions"].items()]
+    rows = list({**found["machine"], **found["versions"], "python": found["machine"]["python"]}.items())
     for name, value in found.get("ceilings", {}).items():
         rows.append((f"ceiling {name}", f"{value:.1f} {'GB/s' if name == 'copy' else 'GFLOP/s'}, threads {threads}"))
     console.print_table(("what", "value"), rows)
     for text in found["warnings"] or ["nothing found that would disturb a measurement"]:
         click.echo(f"Warning: {text}" if found["warnings"] else text)
-
-
-def _facts(backend: Backend) -> dict[str, Any]:
-    version = backend.version() if backend.available() else f"not installed: pip install {backend.library}"
-    return {
-        "name": backend.name,
-        "family": backend.family,
-        "library": backend.library,
-        "installed": backend.available(),
-        "version": version or "unknown",
-        "dtypes": list(backend.dtypes),
-        "dims": list(backend.ndims),
-        "threads": "many" if backend.threaded else "one",
-        "devices": list(backend.devices),
-    }
 
 
 def _subject(name: str) -> Any:
@@ -267,28 +250,3 @@ def _subject(name: str) -> Any:
         names = [n for n, value in vars(module).items() if callable(value) and not n.startswith("_")]
         raise one_of(f"function of {where}", attribute, names)
     return function
-
-
-_COMPARED = (
-    *("rank", "backend", "family", "time, ms", "99 % interval", "ratio", "Mpixel/s"),
-    *("one-shot, ms", "error / bound", "reason"),
-)
-
-
-def _compared(row: Row) -> list[str]:
-    def number(value: float | None, pattern: str = "{:.4g}", factor: float = 1) -> str:
-        return "" if value is None else pattern.format(value * factor)
-
-    interval = "" if row.low is None or row.high is None else f"{row.low * 1e3:.4g} to {row.high * 1e3:.4g}"
-    return [
-        number(row.rank, "{:d}"),
-        row.backend,
-        row.family,
-        number(row.time, factor=1e3),
-        interval,
-        number(row.ratio, "{:.2f}"),
-        number(row.mpixel_per_s),
-        number(row.one_shot, factor=1e3),
-        number(row.error_over_bound, "{:.2g}"),
-        "" if row.status == "ok" else f"{row.status}: {row.reason}",
-    ]

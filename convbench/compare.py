@@ -158,15 +158,19 @@ def figure(comparison: Comparison, result: Array) -> bytes:
     page: Any = Figure(figsize=(10, 8), layout="constrained")
     axes = page.subplot_mosaic([["image", "kernel", "result"], ["times", "times", "times"]])
     for name, data in (("image", comparison.image), ("kernel", comparison.kernel), ("result", result)):
-        axes[name].imshow(**_picture(data))
-        axes[name].set_title(f"{name}, {' × '.join(map(str, data.shape))}")
+        shown = _picture(data)
+        axes[name].imshow(**shown)
+        one = ", channel 1" if data.ndim > shown["X"].ndim else ""
+        axes[name].set_title(f"{name}, {' × '.join(map(str, data.shape))}{one}")
         axes[name].set_axis_off()
     rows = [row for row in comparison.rows if row.rank]
     times = [1e3 * (row.time or 0) for row in rows]
     spread = [[t - 1e3 * (r.low or 0) for t, r in zip(times, rows, strict=True)]]
     spread.append([1e3 * (r.high or 0) - t for t, r in zip(times, rows, strict=True)])
     colours = [FAMILY_COLOURS.get(r.family, OTHER_COLOUR) for r in rows]
-    axes["times"].barh([r.backend for r in rows], times, xerr=np.maximum(spread, 0), color=colours)
+    bars = axes["times"].barh([r.backend for r in rows], times, xerr=np.maximum(spread, 0), color=colours)
+    axes["times"].bar_label(bars, [f"{time:.3g} ms" for time in times], padding=4)
+    axes["times"].margins(x=0.12)
     axes["times"].invert_yaxis()
     axes["times"].set_xlabel("time to execute, ms (bars: median; whiskers: 99 % interval)")
     seen = [family for family in FAMILIES if any(r.family == family for r in rows)]

@@ -6,9 +6,13 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from convbench.backends import Backend
+    from convbench.compare import Row
 
 Progress = Callable[[int, int, str], None]
 
@@ -16,6 +20,49 @@ Progress = Callable[[int, int, str], None]
 def words(value: Any) -> str:
     """A list as words with commas, anything else as it prints."""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def facts(backend: Backend) -> dict[str, Any]:
+    """What `list` says of a backend; imports no library."""
+    version = backend.version() if backend.available() else f"not installed: pip install {backend.library}"
+    return {
+        "name": backend.name,
+        "family": backend.family,
+        "library": backend.library,
+        "installed": backend.available(),
+        "version": version or "unknown",
+        "dtypes": list(backend.dtypes),
+        "dims": list(backend.ndims),
+        "threads": "many" if backend.threaded else "one",
+        "devices": list(backend.devices),
+    }
+
+
+COMPARED = (
+    *("rank", "backend", "family", "time, ms", "99 % interval", "ratio", "Mpixel/s"),
+    *("one-shot, ms", "error / bound", "reason"),
+)
+
+
+def compared(row: Row) -> list[str]:
+    """A row of `compare` as text, in the order of COMPARED; empty where nothing was measured."""
+
+    def number(value: float | None, pattern: str = "{:.4g}", factor: float = 1) -> str:
+        return "" if value is None else pattern.format(value * factor)
+
+    interval = "" if row.low is None or row.high is None else f"{row.low * 1e3:.4g} to {row.high * 1e3:.4g}"
+    return [
+        number(row.rank, "{:d}"),
+        row.backend,
+        row.family,
+        number(row.time, factor=1e3),
+        interval,
+        number(row.ratio, "{:.2f}"),
+        number(row.mpixel_per_s),
+        number(row.one_shot, factor=1e3),
+        number(row.error_over_bound, "{:.2g}"),
+        "" if row.status == "ok" else f"{row.status}: {row.reason}",
+    ]
 
 
 def print_json(value: Any) -> None:

@@ -165,7 +165,10 @@ def as_data(what: str, given: object) -> Array:
 
     Raises ArgumentError that says which of these failed and where.
     """
-    array = np.asarray(given)
+    try:
+        array = np.asarray(given)
+    except ValueError as error:  # rows of different lengths
+        raise ArgumentError(f"{what} must be a rectangular array of numbers: {error}") from error
     if array.dtype.kind not in "buifc":
         raise ArgumentError(
             f"{what} must be numeric, got dtype {array.dtype}; convert it, e.g. {what}.astype('float32')"

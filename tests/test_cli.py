@@ -324,10 +324,9 @@ def test_run_refuses_wrong_arguments(suite: list[tuple[Any, ...]]) -> None:
 def test_report_builds_and_says_where_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module: Any = ModuleType("convbench.report")
 
-    def build_report(results: Path, out: Path, *, progress: Any) -> None:
+    def build_report(results: Path, out: Path, *, progress: Any) -> Path:
         progress(1, 1, "page")
-        out.mkdir()
-        (out / "index.html").write_text(str(results))
+        return out / "index.html"
 
     module.build_report = build_report
     monkeypatch.setitem(sys.modules, "convbench.report", module)

@@ -237,7 +237,7 @@ def direct(image, w, k1, k2, step, pad, out, block, first, last):  # type: ignor
         top, left = b // across * block[0], b % across * block[1]
         rows, columns = min(block[0], out.shape[0] - top), min(block[1], out.shape[1] - left)
         _fill(buffer, (rows + 3) // 4 * 4 + k1 - 1, image, top - pad[0], left - pad[1])
-        _tiles(w, k1, k2, step, np.intp(buffer.ctypes.data), buffer.shape[1], rows, columns, out, top, left, 0)
+        _tiles(w, k1, k2, step, np.intp(buffer.ctypes.data), buffer.shape[1], rows, columns, out, top, left, np.intp(0))
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -248,31 +248,29 @@ def separable(image, column, row, step, pad, out, add, block, first, last):  # t
     last k1 - 1 rows the next block down needs again.
     """
     k1, k2 = len(column), len(row)
+    zero, one, two = np.intp(0), np.intp(1), np.intp(2)  # a bare literal would be compiled once more, by its value
     down = (out.shape[0] + block[0] - 1) // block[0]
     size = image.itemsize
     widest = _WIDE2 * (_VECTOR // size)
-    length = _row_length(block[1], 1, 1, size)
+    length = _row_length(block[1], one, one, size)
     padded = np.empty((2, _row_length(block[1], k2, step, size)), image.dtype)
     between = np.empty((block[0] + 3 + k1 - 1, length), image.dtype)
+    start, pitch = np.intp(between.ctypes.data), length * size
     for b in range(first, last):
         top, left = b % down * block[0], b // down * block[1]
         rows, columns = min(block[0], out.shape[0] - top), min(block[1], out.shape[1] - left)
         whole = (columns + widest - 1) // widest * widest
-        have = 0
-        if b > first and top > 0:
-            have = k1 - 1
-            for i in range(have):
-                between[i] = between[block[0] + i]
-        need = rows + k1 - 1
-        for i in range(have, need, 2):
-            start = top - pad[0] + i
-            if start + 1 < 0 or start >= image.shape[0]:
-                between[i : i + 2] = 0
-                continue
-            _fill(padded, 2, image, start, left - pad[1])
-            _tiles(row, 1, k2, step, np.intp(padded.ctypes.data), padded.shape[1], 2, whole, between, i, 0, 0)
-        between[need : rows + 3 + k1 - 1] = 0  # read, but not used, by a tile that reaches beyond the output
-        _tiles(column, k1, 1, step, np.intp(between.ctypes.data), length, rows, columns, out, top, left, add)
+        have = k1 - 1 if b > first and top > 0 else 0
+        for i in range(have):
+            _copy(start + i * pitch, start + (block[0] + i) * pitch, pitch)
+        for i in range(have, rows + k1 - 1, 2):
+            row_of_image = top - pad[0] + i
+            if row_of_image < -1 or row_of_image >= image.shape[0]:
+                _clear(start + i * pitch, 2 * pitch)
+            else:
+                _fill(padded, two, image, row_of_image, left - pad[1])
+                _tiles(row, one, k2, step, np.intp(padded.ctypes.data), padded.shape[1], two, whole, between, i, zero, zero)
+        _tiles(column, k1, one, step, start, length, rows, columns, out, top, left, add)
 
 
 def weights(taps: Array) -> Array:

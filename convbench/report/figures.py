@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from convbench.analysis.crossover import Crossing, family_best
@@ -19,8 +20,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Units of the viewBox; the page shows a panel about this many pixels wide, so 11-unit text is 11-pixel text.
-WIDTH, HEIGHT = 360, 280
+WIDTH, HEIGHT = 360, 290
 _INCH = 72
+Points = npt.NDArray[np.float64]
+# A crossover's label takes the first of these places around its ring, in viewBox units, that covers least.
+LABEL_OFFSETS = [(x, y) for y in (-18, 18, -32, 32, -46) for x in (0, 26, -26, 44, -44)]
+LABEL_HALF = np.array([24, 8])
+# Bars shorter than this lie behind their marker.
+BAR_SEEN = 4
 
 
 def _figure(width: float, height: float, left: float, right: float, bottom: float, top: float) -> tuple[Figure, Axes]:
@@ -59,25 +66,27 @@ def time_panel(
         best = family_best(rows)
         leading = set(best["backend"])
         for backend, group in rows.sort_values("kernel").groupby("backend", sort=True):
-            _line(axes, group, styles[str(backend)], strong=backend in leading)
+            _line(axes, group, styles[str(backend)], limits, strong=backend in leading)
         kernels = sorted({int(k) for k in rows["kernel"]})
         _kernel_axis(axes, kernels)
         _time_axis(axes.yaxis, limits)
         axes.set_ylim(*limits)
+        obstacles = _drawn_points(axes)
         for mark in marks:
-            _mark(axes, mark, best)
+            obstacles = np.vstack([obstacles, _mark(axes, mark, best, obstacles)])
         axes.set_xlabel("kernel size k", color=INK)
         axes.grid(axis="y", color=FAINT, linewidth=0.8)
         return inline(figure, prefix, title)
 
 
-def _line(axes: Axes, group: pd.DataFrame, style: Style, strong: bool) -> None:
+def _line(axes: Axes, group: pd.DataFrame, style: Style, limits: tuple[float, float], strong: bool) -> None:
     k, t = group["kernel"].to_numpy(), group["execute_s"].to_numpy()
     low, high = group["execute_low_s"].to_numpy(), group["execute_high_s"].to_numpy()
-    gap = np.full(len(k), np.nan)
+    seen = np.log(high / low) / math.log(limits[1] / limits[0]) * HEIGHT > BAR_SEEN
+    k_seen, low, high, gap = k[seen], low[seen], high[seen], np.full(int(seen.sum()), np.nan)
     gid = f"class:b b{style.slot}:{style.backend}"
     bars = axes.plot(
-        np.column_stack([k, k, gap]).ravel(), np.column_stack([low, high, gap]).ravel(), color=style.colour, linewidth=1
+        np.column_stack([k_seen, k_seen, gap]).ravel(), np.column_stack([low, high, gap]).ravel(), color=style.colour, linewidth=1
     )
     line = axes.plot(
         k,
@@ -97,29 +106,41 @@ def _line(axes: Axes, group: pd.DataFrame, style: Style, strong: bool) -> None:
         artist.set_clip_on(False)
 
 
-def _mark(axes: Axes, crossing: Crossing, best: pd.DataFrame) -> None:
-    """A ring where one family overtakes another, with its interval and kernel size."""
+def _mark(axes: Axes, crossing: Crossing, best: pd.DataFrame, obstacles: Points) -> Points:
+    """A ring where one family overtakes another, with its interval and its kernel size; returns what it covers."""
     of_family = best[best["family"] == crossing.faster_below].set_index("kernel")["execute_s"]
     x = np.log([crossing.below, crossing.above])
     time = math.exp(np.interp(math.log(crossing.kernel), x, np.log(of_family.reindex([crossing.below, crossing.above]))))
     if not math.isfinite(time):
-        return
+        return np.empty((0, 2))
     left, right = axes.get_xlim()
     ends = [min(max(end, left), right) for end in (crossing.low, crossing.high)]
     axes.plot(ends, [time, time], color=INK, linewidth=1.4, zorder=5)
-    axes.plot(
-        [crossing.kernel], [time], "o", markersize=8, markerfacecolor="none", markeredgecolor=INK, markeredgewidth=1.4, zorder=5
-    )
-    axes.annotate(
-        f"k ≈ {kernel_size(crossing.kernel)}",
-        (crossing.kernel, time),
-        xytext=(0, -19),
-        textcoords="offset points",
-        ha="center",
-        color=INK,
-        fontweight="bold",
-        zorder=6,
-    ).set_gid("class:mark:")
+    axes.plot([crossing.kernel], [time], "o", ms=8, mfc="none", mec=INK, mew=1.4, zorder=5)
+    place = axes.transData.transform((crossing.kernel, time))
+    offset = min(LABEL_OFFSETS, key=lambda o: _covered(place + o, axes, obstacles))
+    text = f"k ≈ {kernel_size(crossing.kernel)}"
+    style = {"ha": "center", "va": "center", "color": INK, "fontweight": "bold", "zorder": 6}
+    axes.annotate(text, (crossing.kernel, time), offset, textcoords="offset points", **style).set_gid("class:mark:")
+    grid = np.stack(np.meshgrid(np.linspace(-22, 22, 9), np.linspace(-6, 6, 4)), axis=-1).reshape(-1, 2)
+    return np.vstack([place + offset + grid, place[None] + grid / 3])
+
+
+def _covered(centre: Points, axes: Axes, obstacles: Points) -> float:
+    """How much a label centred here would cover; leaving the axes is worse than anything."""
+    inside = axes.bbox.contains(*(centre - LABEL_HALF)) and axes.bbox.contains(*(centre + LABEL_HALF))
+    return float((np.abs(obstacles - centre) < LABEL_HALF).all(axis=1).sum()) + (0 if inside else 1e6)
+
+
+def _drawn_points(axes: Axes) -> Points:
+    """Points along every line drawn so far, in viewBox units, about three apart."""
+    points = []
+    for line in axes.lines:
+        at = axes.transData.transform(np.column_stack(line.get_data()))
+        at = at[np.isfinite(at).all(axis=1)]
+        steps = np.linspace(0, 1, 12)[:, None, None]
+        points.append((at[:-1] + (at[1:] - at[:-1]) * steps).reshape(-1, 2))
+    return np.vstack(points) if points else np.empty((0, 2))
 
 
 def _kernel_axis(axes: Axes, kernels: Sequence[int]) -> None:
@@ -156,9 +177,10 @@ def _tick(value: float) -> str:
 
 
 def time_limits(rows: pd.DataFrame) -> tuple[float, float]:
-    """Limits of a time axis that hold every interval, with a little room."""
+    """Limits of a time axis that hold every interval, with room below for the names of crossovers."""
     ends = rows[["execute_s", "execute_low_s", "execute_high_s"]].to_numpy()
-    return float(np.nanmin(ends)) / 1.3, float(np.nanmax(ends)) * 1.3
+    low, high = float(np.nanmin(ends)), float(np.nanmax(ends)) * 1.2
+    return low / max((high / low) ** 0.1, 1.2), high
 
 
 def one_shot_panel(rows: pd.DataFrame, styles: Mapping[str, Style], limits: tuple[float, float], prefix: str, title: str) -> str:

@@ -23,8 +23,9 @@ from convbench.report.sections import Set, Spans
 Progress = Callable[[int, int, str], None]
 Where = tuple[str, str, str]
 
-# A page's figures together; sets that would exceed it, the least usual, go to a page of their own.
-FIGURE_BYTES = 1_500_000
+# A page's figures and maps together; sets that would exceed it, the least usual, go to a page of their own.
+FIGURE_BYTES = 1_200_000
+MAP_CELL_BYTES = 190
 # Kernel sizes whose one-shot times are drawn: enough to see the trend, few enough to read.
 ONE_SHOT_KERNELS = 3
 
@@ -72,8 +73,8 @@ def _pages(results: Results, where: Where, names: dict[Where, str], out: Path, t
     for i, one in enumerate(found):
         tell(i, len(found), f"draw {one.title}")
         figure = _set(one, look, every, without, f"s{i}")
-        weight = sum(len(p["svg"]) for p in figure["panels"] + figure["one_shots"])
-        size += weight
+        size += sum(len(p["svg"]) for p in figure["panels"] + figure["one_shots"])
+        size += sum(MAP_CELL_BYTES * len(m["kernels"]) * len(m["rows"]) for m in (figure["map"], figure["map_without"]) if m)
         (drawn if size <= FIGURE_BYTES or not drawn else further).append(figure)
     rows = ranking.ranked(cells)
     name = names[where]
@@ -87,9 +88,11 @@ def _pages(results: Results, where: Where, names: dict[Where, str], out: Path, t
         "sets": drawn,
         "legend": _legend(look),
         "further": None,
-        "crossovers": sections.crossover_tables(crossings),
+        "crossovers": sections.crossover_tables(crossings, found),
+        "overview": sections.crossover_overview(crossings, found),
         "coverage": f"{COVERAGE:.0%}".replace("%", " %"),
         "ranking": ranking.payload(rows),
+        "shown_keys": ranking.shown_keys(rows),
         "first_rows": _first_rows(found, rows),
         "gate": sections.gate_table(_at(results.gate, where)),
         "not_shown": sections.not_shown(cells),
@@ -106,7 +109,7 @@ def _pages(results: Results, where: Where, names: dict[Where, str], out: Path, t
     more = f"{name.removesuffix('.html')}-figures.html"
     return {
         more: render("figures.html", {**context, "sets": further, "back": name}),
-        name: render("page.html", {**context, "further": {"file": more, "titles": [f["title"] for f in further]}}),
+        name: render("page.html", {**context, "further": {"file": more, "sets": further}}),
     }
 
 
@@ -182,11 +185,11 @@ def _answer(found: list[Set], every: Spans, without: Spans) -> dict[str, Any] | 
         "separable": words.spans(every.get(key, [])),
         "other": words.spans(without.get(key, [])),
         "crossings": [
-            {"a": c.faster_below, "b": c.faster_above, "k": words.kernel_size(c.kernel), "interval": words.interval(c)}
+            {"a": c.faster_below, "b": c.faster_above, "k": words.digits(c.kernel), "interval": words.interval(c)}
             for c in sections.marks(key, without)
         ],
         "has_separable": "separable" in set(main.rows["family"]),
-        "sets": [{"title": s.title, "rows": sections.answer_rows(s, every, without)} for s in found],
+        "sets": [{"title": s.title, "slug": s.slug, "rows": sections.answer_rows(s, every, without)} for s in found],
     }
 
 

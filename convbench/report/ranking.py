@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from convbench.analysis.schema import measured
+from convbench.analysis.schema import WHOLE, measured
 from convbench.report import words
 from convbench.report.palette import family_class
 
@@ -25,6 +25,16 @@ def ranked(cells: pd.DataFrame) -> pd.DataFrame:
     rows = measured(cells).sort_values([*_PLACE, "execute_s"], kind="stable")
     groups = rows.groupby(_PLACE, sort=False)["execute_s"]
     return rows.assign(rank=groups.cumcount() + 1, ratio=rows["execute_s"] / groups.transform("min"))
+
+
+def shown_keys(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """The columns that tell cells apart; a column that says the same in every row is left out."""
+    labels = {"image": "Image n", "kernel": "Kernel k", "dtype": "dtype"}
+    return [
+        {"name": name, "label": labels.get(name, name.capitalize()), "number": name in WHOLE}
+        for name in KEYS
+        if name in ("image", "kernel") or rows[name].nunique() > 1
+    ]
 
 
 def payload(rows: pd.DataFrame) -> dict[str, Any]:

@@ -21,6 +21,8 @@ SEPARABLE = frozenset({"separable"})
 # What is asked first: a common image on one core. Nearest to this is what the first paragraph answers.
 USUAL = {"layout": "image", "dtype": "float32", "device": "cpu", "threads": 1}
 USUAL_IMAGE = 1024
+# The crossover that matters to whoever has a kernel that is not separable.
+MAIN_PAIR = ("direct", "fft")
 Spans = dict[tuple[Any, ...], list[Span]]
 
 
@@ -124,29 +126,60 @@ def _map_cell(row: Any) -> dict[str, str] | None:
     }
 
 
-def crossover_tables(crossings: pd.DataFrame) -> list[dict[str, Any]]:
-    """A table for each pair of families, direct against fft first; rows in the order of sets and image sizes."""
-    tables = []
+def crossover_tables(crossings: pd.DataFrame, order: list[Set]) -> list[dict[str, Any]]:
+    """A table for each set, its pairs of families in order, direct against fft first."""
     families = family_order(pd.concat([crossings["family_a"], crossings["family_b"]]))
-    pairs = [(a, b) for a in families for b in families if families.index(a) < families.index(b)]
-    for a, b in sorted(pairs, key=lambda pair: pair != ("direct", "fft")):
-        rows = crossings[(crossings["family_a"] == a) & (crossings["family_b"] == b) & (crossings["kernels"] > 0)]
-        if len(rows):
-            tables.append({
-                "a": a, "b": b, "css_a": family_class(a), "css_b": family_class(b),
-                "rows": [_crossover_row(r) for r in rows.to_dict("records")],
-                "found": int(rows["kernel"].notna().sum()),
-            })  # fmt: skip
+    shown = crossings[crossings["kernels"] > 0]
+
+    def place(row: dict[str, Any]) -> tuple[Any, ...]:
+        pair = (row["family_a"], row["family_b"])
+        return (pair != MAIN_PAIR, families.index(pair[0]), families.index(pair[1]), row["image"])
+
+    tables = []
+    for one in order:
+        rows = [r for r in shown.to_dict("records") if all(r[name] == getattr(one, name) for name in SET)]
+        if rows:
+            told = [_crossover_row(r) for r in sorted(rows, key=place)]
+            tables.append({"title": one.title, "slug": one.slug, "rows": told})
     return tables
+
+
+def crossover_overview(crossings: pd.DataFrame, order: list[Set]) -> list[dict[str, Any]]:
+    """For each layout, where fft overtakes direct: rows are sets, columns image sizes."""
+    a, b = MAIN_PAIR
+    rows = crossings[(crossings["family_a"] == a) & (crossings["family_b"] == b) & (crossings["kernels"] > 0)]
+    overviews = []
+    for layout in dict.fromkeys(s.layout for s in order):
+        part = rows[rows["layout"] == layout]
+        images = sorted({int(n) for n in part["image"]})
+        by_place = {(*_set_key(r), r["image"]): _crossover_row(r) for r in part.to_dict("records")}
+        told = [
+            {"title": s.title, "cells": [by_place.get((*_set_key(vars(s)), n)) for n in images]}
+            for s in order
+            if s.layout == layout
+        ]
+        told = [row for row in told if any(row["cells"])]
+        if told:
+            overviews.append({"images": [words.shape(layout, n) for n in images], "rows": told})
+    return overviews
+
+
+def _set_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in SET)
 
 
 def _crossover_row(row: dict[str, Any]) -> dict[str, Any]:
     told = {
-        "what": words.set_title(row["layout"], row["dtype"], row["device"], row["threads"]),
+        "a": row["family_a"],
+        "b": row["family_b"],
+        "css_a": family_class(row["family_a"]),
+        "css_b": family_class(row["family_b"]),
         "image": words.shape(row["layout"], row["image"]),
         "n": row["image"],
         "range": f"{row['kernel_min']:.0f} to {row['kernel_max']:.0f}",
-        "statement": row["statement"],
+        "statement": row["statement"] if row["others"] or not row["kernel"] > 0 else "",
+        "more": len(row["others"]),
+        "leader": "" if row["kernel"] > 0 else _leader(row),
         "bar": None,
         "kernel": "",
         "k": "",
@@ -163,12 +196,18 @@ def _crossover_row(row: dict[str, Any]) -> dict[str, Any]:
 
     low, high = place(crossing.low), place(crossing.high) if math.isfinite(crossing.high) else 100.0
     return told | {
-        "kernel": words.kernel_size(crossing.kernel),
+        "kernel": words.digits(crossing.kernel),
         "k": f"{crossing.kernel:.4g}",
         "interval": words.interval(crossing),
+        "upwards": crossing.faster_below == row["family_a"],
         "between": f"{crossing.below:.0f} and {crossing.above:.0f}",
         "bar": {"at": place(crossing.kernel), "low": low, "width": round(high - low, 1)},
     }
+
+
+def _leader(row: dict[str, Any]) -> str:
+    """The family that leads throughout, where there is no crossover."""
+    return next((f for f in (row["family_a"], row["family_b"]) if row["statement"].startswith(f"{f} is faster")), "none")
 
 
 def gate_table(gate: pd.DataFrame) -> dict[str, Any] | None:

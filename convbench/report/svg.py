@@ -22,6 +22,7 @@ _NUMBER = re.compile(r"-?\d+\.\d+")
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _DROPPED = ("metadata", "style")
+_PAGE_DECIDES = ("font-family", "stroke-linejoin", "stroke-linecap", "stroke-dashoffset: 0")
 _NO_ROTATION = re.compile(r"rotate\(-?0 [^)]*\)")
 
 
@@ -45,7 +46,7 @@ def inline(figure: Figure, prefix: str, title: str) -> str:
     root = Element("svg", {"class": "plot", "viewBox": drawn.get("viewBox", ""), "role": "img", "aria-label": title})
     for child in drawn:
         root.extend(_slim(child, ids))
-    return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
+    return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
 
 
 def _local(name: str) -> str:
@@ -97,9 +98,13 @@ def _attributes(element: Element, ids: dict[str, str]) -> dict[str, str]:
 def _style(text: str) -> str:
     """The style with the page's colours, and without the font, which is the page's as well."""
     parts = [part.strip() for part in text.split(";")]
-    kept = [p for p in parts if p and not p.startswith(("font-family", "stroke-linejoin", "stroke-linecap"))]
-    kept = [re.sub(r"^font: (?:[\w.]+ )*?(bold |\d+ )?([\d.]+px) .*", r"font-size: \2; font-weight: \1", p) for p in kept]
-    return _COLOUR.sub(lambda m: CSS_VARIABLES.get(m[0], m[0]), "; ".join(kept).replace("font-weight: ;", ""))
+    kept = [re.sub(": +", ":", p) for p in parts if p and not p.startswith(_PAGE_DECIDES)]
+    kept = [re.sub(r"^font:(?:(bold|\d+) )?([\d.]+px) .*", _font, p) for p in kept]
+    return _COLOUR.sub(lambda m: CSS_VARIABLES.get(m[0], m[0]), ";".join(kept))
+
+
+def _font(match: re.Match[str]) -> str:
+    return f"font-size:{match[2]}" + (f";font-weight:{match[1]}" if match[1] else "")
 
 
 def _round(match: re.Match[str]) -> str:
@@ -110,9 +115,8 @@ def _round(match: re.Match[str]) -> str:
 
 def _share_style(group: Element) -> None:
     """Markers of one line repeat their style: say it once, on their group."""
-    uses = [child for child in group if child.tag == "use"]
-    styles = {use.get("style") for use in uses}
-    if group.tag == "g" and len(uses) > 1 and len(styles) == 1 and None not in styles and "style" not in group.attrib:
+    styles = {child.get("style") if child.tag == "use" else None for child in group}
+    if group.tag == "g" and len(group) > 1 and len(styles) == 1 and None not in styles:
         group.set("style", str(styles.pop()))
-        for use in uses:
+        for use in group:
             del use.attrib["style"]

@@ -74,9 +74,9 @@ def interval(crossing: Crossing) -> str:
     """'17 to 21'; an end beyond the measured range is said to be so."""
     if crossing.low == -math.inf and crossing.high == math.inf:
         return "not located within the range measured"
-    low = "below the range" if crossing.low == -math.inf else kernel_size(crossing.low)
-    high = "beyond the range" if crossing.high == math.inf else kernel_size(crossing.high)
-    return low if low == high else f"{low} to {high}"
+    low = "below the range" if crossing.low == -math.inf else digits(crossing.low)
+    high = "beyond the range" if crossing.high == math.inf else digits(crossing.high)
+    return f"{low} to {high}"
 
 
 def joined(items: Sequence[str], last: str = "and") -> str:

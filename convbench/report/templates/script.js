@@ -18,6 +18,26 @@
     });
   }
 
+  // Tabs: one choice of what was measured, for every section that has it.
+  const bars = all(".tabs");
+  for (const bar of bars) bar.hidden = false;
+  const choose = slug => {
+    for (const section of new Set(bars.map(bar => bar.parentElement))) {
+      const sets = all(".set[data-set]", section);
+      if (!sets.some(set => set.dataset.set === slug)) continue;
+      for (const set of sets) set.hidden = set.dataset.set !== slug;
+      for (const b of all(".tabs button", section)) b.setAttribute("aria-pressed", String(b.dataset.set === slug));
+    }
+  };
+  for (const button of all(".tabs button")) button.addEventListener("click", () => {
+    const before = button.getBoundingClientRect().top;
+    choose(button.dataset.set);
+    scrollBy({ top: button.getBoundingClientRect().top - before, behavior: "instant" });  // stay where the reader is
+  });
+  const firstSet = document.querySelector(".tabs button");
+  if (firstSet) choose(firstSet.dataset.set);
+  if (location.hash.startsWith("#set=")) choose(decodeURIComponent(location.hash.slice(5)));
+
   const compare = (a, b) => (typeof a === "number" && typeof b === "number") ? a - b : String(a).localeCompare(String(b));
   const headings = (table, sort) => {
     const cells = all("thead th", table);
@@ -95,7 +115,7 @@
   let limit = STEP, order = null;
   const first = body.rows[0];
   for (const [key, select] of Object.entries(selects)) {
-    const given = state.get(key), start = key === "backend" || key === "family" ? "" : first ? first.cells[columns.indexOf(key)].textContent : "";
+    const given = state.get(key), start = first && columns.indexOf(key) >= 0 && key !== "backend" && key !== "family" ? first.cells[columns.indexOf(key)].textContent : "";
     select.value = state.size ? given ?? "" : start;
     if (select.selectedIndex < 0) select.value = "";
   }

@@ -1,0 +1,121 @@
+"""Cells: what is wrong, cannot run or is too slow is never timed, and says why."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from planted import Spoiled, direct, fourier
+
+from convbench.backends.base import Backend
+from convbench.cell import measure_cells, peak_memory
+from convbench.errors import UnsupportedError
+from convbench.measure import Rule
+from convbench.problem import Problem
+
+FAST = Rule(warmup=0, sample=1e-4, seconds=0.01, most=8)
+PROBLEM = Problem((48, 50), (5, 5))
+
+
+def measure(*backends, problem=PROBLEM, **options):
+    for number, backend in enumerate(backends):
+        backend.name = f"b{number}"
+    return measure_cells(problem, backends, problem.image(), problem.kernel(), rule=FAST, zero_mean=True, **options)
+
+
+def test_a_right_backend_is_timed():
+    (cell,) = measure(Spoiled(direct))
+    assert cell.status == "ok"
+    assert cell.reason is None
+    assert cell.execute.median > 0
+    assert cell.one_shot.median >= cell.plan.median
+    assert 0 < cell.error_over_bound <= 1
+    assert cell.checks > 10
+    assert len(cell.input_sha256) == 64
+
+
+def test_a_wrong_backend_is_never_timed():
+    wrong, right = measure(Spoiled(lambda p, x, k: direct(p, x, np.flip(k))), Spoiled(direct))
+    assert wrong.status == "failed"
+    assert "cross-correlation" in wrong.reason
+    assert wrong.execute is None
+    assert right.status == "ok"
+
+
+def test_wrong_only_at_full_size_is_found():
+    def compute(p, x, k):
+        y = fourier(p, x, k)
+        if p.image_shape == PROBLEM.image_shape:
+            y[40, 7] += 0.1
+        return y
+
+    (cell,) = measure(Spoiled(compute, "fft"))
+    assert cell.status == "failed"
+    assert cell.reason.startswith("gate: ")
+
+
+def test_a_backend_that_raises_costs_nobody_else():
+    def boom(p, x, k):
+        raise MemoryError("no room")
+
+    bad, good = measure(Spoiled(boom), Spoiled(direct))
+    assert bad.status == "failed"
+    assert "no room" in bad.reason
+    assert good.status == "ok"
+
+
+def test_not_applicable_says_why():
+    def never(p, x, k):
+        raise UnsupportedError("kernel is not separable")
+
+    (cell,) = measure(Spoiled(never))
+    assert (cell.status, cell.reason) == ("n/a", "kernel is not separable")
+    (cell,) = measure(Spoiled(direct), problem=Problem((48, 50), (5, 5), threads=2))
+    assert cell.status == "n/a"
+    assert "one thread only" in cell.reason
+    (cell,) = measure(Spoiled(direct), problem=Problem((48, 50), (5, 5), device="cuda:0"))
+    assert "not on cuda:0" in cell.reason
+
+
+def test_over_the_budget_is_skipped_unrun():
+    sizes = []
+
+    def slow(p, x, k):
+        sizes.append(p.image_shape)
+        time.sleep(2e-9 * x.size * k.size)
+        return fourier(p, x, k)
+
+    problem = Problem((1024, 1024), (63, 63))
+    (cell,) = measure(Spoiled(slow, "fft"), problem=problem, budget=0.5)
+    assert cell.status == "skipped"
+    assert "over the time budget" in cell.reason
+    assert problem.image_shape not in sizes
+
+
+def test_progress_reaches_its_end():
+    seen = []
+    measure(Spoiled(direct), Spoiled(direct), progress=lambda done, total, text: seen.append((done, total)))
+    assert seen[-1] == (4, 4)
+    assert [d for d, _ in seen] == sorted(d for d, _ in seen)
+
+
+def test_peak_memory_sees_what_a_call_allocates():
+    used = peak_memory(lambda: np.ones(8_000_000))
+    if used is None:
+        pytest.skip("no /proc here")
+    assert 60e6 < used < 80e6
+
+
+def test_certification_runs_once_per_dtype_and_mode():
+    calls = []
+
+    def counted(p, x, k):
+        calls.append(p)
+        return direct(p, x, k)
+
+    backend: Backend = Spoiled(counted)
+    measure(backend)
+    first = len(calls)
+    measure(backend)
+    assert len(calls) < 2 * first
