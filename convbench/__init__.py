@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from convbench.backends import list_backends as list_backends
     from convbench.convention import Convention as Convention
     from convbench.errors import ConvbenchError as ConvbenchError
-    from convbench.gate import Verdict as Verdict
     from convbench.gate import check as check
     from convbench.problem import Problem as Problem
+    from convbench.verdict import Verdict as Verdict
 
 __version__ = "0.1.0"
 
@@ -30,7 +30,7 @@ _HOME = {
     "list_backends": "backends",
     "Convention": "convention",
     "ConvbenchError": "errors",
-    "Verdict": "gate",
+    "Verdict": "verdict",
     "check": "gate",
     "Problem": "problem",
 }

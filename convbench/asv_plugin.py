@@ -1,4 +1,4 @@
-"""Everything asv needs from this project, loaded by asv.conf.json: an environment, a run session, pages that work offline.
+"""Everything asv needs from this project, loaded by asv.conf.json: an environment, a run session, offline pages.
 
 asv 0.6.6 and asv_runner 0.3.2 are pinned: this module wraps two of asv's own methods, Run.run and Publish.run.
 """
@@ -70,7 +70,7 @@ def _run_in_session(cls: type[Run], conf: Any, *args: Any, bench: Any = None, **
         raise UserError(str(error)) from error
 
 
-Run.run = classmethod(_run_in_session)
+Run.run = classmethod(_run_in_session)  # type: ignore[arg-type]
 
 
 _publish = Publish.run.__func__
@@ -89,4 +89,4 @@ def _publish_and_mend(cls: type[Publish], conf: Any, *args: Any, **kwargs: Any) 
     return result
 
 
-Publish.run = classmethod(_publish_and_mend)
+Publish.run = classmethod(_publish_and_mend)  # type: ignore[arg-type]

@@ -11,15 +11,17 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from convbench.backends.base import Backend, Plan
 from convbench.errors import GateError, UnsupportedError
-from convbench.gate import Verdict, check, judge_plan
+from convbench.gate import check
+from convbench.judge import judge_plan
 from convbench.measure import Rule, Timing, sample
 from convbench.problem import Array, Problem
+from convbench.verdict import Verdict
 
 Status = Literal["ok", "failed", "n/a", "skipped"]
 Progress = Callable[[int, int, str], None]
@@ -188,7 +190,7 @@ def _predict(backend: Backend, problem: Problem, kernel: Array) -> float:
     return (time.perf_counter() - start) * work / (float(probe.terms) * math.prod(probe.output_shape))
 
 
-def _transfers(plan: Plan, image: Array) -> dict[str, float]:
+def _transfers(plan: Plan, image: Array) -> dict[str, Any]:
     """Seconds of load and store, medians of 5: on the host they should be views."""
     result = plan.execute(plan.load(image))
     times: dict[str, list[float]] = {"load_seconds": [], "store_seconds": []}
@@ -200,7 +202,7 @@ def _transfers(plan: Plan, image: Array) -> dict[str, float]:
     return {name: float(np.median(values)) for name, values in times.items()}
 
 
-def _one_shots(backend: Backend, problem: Problem, image: Array, kernel: Array) -> dict[str, Timing | int | None]:
+def _one_shots(backend: Backend, problem: Problem, image: Array, kernel: Array) -> dict[str, Any]:
     """Plan and plan + execute, repeated with warm caches; and the memory that one of them needs."""
     planned: list[float] = []
     whole: list[float] = []

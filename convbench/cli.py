@@ -188,7 +188,7 @@ def run(preset: str, bench: str | None, resume: bool) -> None:
 def report(results: Path | None, out: Path | None) -> None:
     """Turn stored results into pages that can be published."""
     if results is None:
-        from convbench.suite import find_root
+        from convbench.repository import find_root
 
         results = find_root() / "results"
     out = out or results.parent / "reports"

@@ -16,9 +16,9 @@ from typing import Any
 
 from convbench.cell import Cell
 from convbench.errors import StorageError
-from convbench.gate import Verdict
 from convbench.measure import Timing
 from convbench.problem import Problem
+from convbench.verdict import Verdict
 
 SUFFIX = ".evidence.jsonl"
 # Raise it when sampling or gating changes, so that figures of two protocols are never mixed.

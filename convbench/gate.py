@@ -1,26 +1,25 @@
 """Nothing wrong is ever timed: judge an implementation against the oracle.
 
-`check` judges a backend or any callable on small problems: exact integers, derived error bounds, hygiene.
-`judge_plan` judges the very plan that is about to be timed, at its full size.
+`check` judges a backend or any callable on small problems: exact integers, derived error bounds, hygiene. The plan
+that is about to be timed is judged at its full size by convbench.judge.
 """
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import itertools
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from convbench import bounds, oracle
 from convbench.backends import get_backend
-from convbench.backends.base import Backend, Plan, Rounding
+from convbench.backends.base import Backend, Rounding
+from convbench.confusion import diagnosis
 from convbench.errors import ArgumentError, UnsupportedError
 from convbench.hygiene import hygiene
 from convbench.problem import DTYPES, MODES, Array, Problem, dtype_name
+from convbench.verdict import Verdict
 
 # Smallest first, so that the first failure is the smallest failing example. Odd, even, non-square, 1 x k, k x 1,
 # k = 1, and kernels longer than the image on one or both axes.
@@ -54,74 +53,6 @@ SHAPES: dict[int, tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]] = {
 }
 
 Function = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One thing that was wrong: which test, on which problem, and what was seen."""
-
-    test: str
-    problem: Problem | None
-    what: str
-
-    def __str__(self) -> str:
-        if self.problem is None:
-            return f"{self.test}: {self.what}"
-        p = self.problem
-        where = f"image {_times(p.image_shape)}, kernel {_times(p.kernel_shape)}, {p.dtype}, mode {p.mode}"
-        return f"{self.test} ({where}): {self.what}"
-
-
-@dataclass
-class Verdict:
-    """What the gate found. ok: nothing wrong in at least one check; str() explains.
-
-    worst: the largest error / bound seen (dimensionless, 1 is the limit); worst_index: where, in the output.
-    """
-
-    subject: str
-    failures: list[Failure] = field(default_factory=list)
-    checks: int = 0
-    worst: float = 0.0
-    worst_index: tuple[int, ...] | None = None
-    worst_problem: Problem | None = None
-    not_run: dict[str, int] = field(default_factory=dict)
-    """Reasons why problems were not run, with their counts."""
-    input_sha256: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        return self.checks > 0 and not self.failures
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    def __str__(self) -> str:
-        lines = []
-        if self.ok:
-            lines.append(f"{self.subject}: ok, {self.checks} checks, largest error / bound {self.worst:.2g}")
-        elif self.failures:
-            lines.append(
-                f"{self.subject}: WRONG, {len(self.failures)} of {self.checks} checks failed; smallest failing example:"
-            )
-            lines += [f"  {failure}" for failure in self.failures[:3]]
-            if len(self.failures) > 3:
-                lines.append(f"  ... and {len(self.failures) - 3} more in .failures")
-        else:
-            lines.append(f"{self.subject}: not checked")
-        lines += [f"  not run ({count}): {reason}" for reason, count in self.not_run.items()]
-        return "\n".join(lines)
-
-    def fail(self, test: str, problem: Problem | None, what: str) -> None:
-        self.failures.append(Failure(test, problem, what))
-
-    def note(self, ratios: Array, problem: Problem, points: Array | None = None) -> None:
-        """Remember the largest error / bound."""
-        flat = int(np.argmax(ratios))
-        if float(ratios.flat[flat]) >= self.worst:
-            at = points[flat] if points is not None else np.unravel_index(flat, ratios.shape)
-            self.worst, self.worst_problem = float(ratios.flat[flat]), problem
-            self.worst_index = tuple(int(i) for i in at)
 
 
 def check(
@@ -212,7 +143,7 @@ def _exact(runner: _Runner, verdict: Verdict, problem: Problem, seed: int) -> No
     wanted = full[problem.output_slices].astype(problem.dtype)
     output = runner.run(problem, image, kernel)
     verdict.checks += 1
-    if not _well_formed(verdict, "exact integers", problem, output, wanted):
+    if not verdict.well_formed("exact integers", problem, output, blank=not wanted.any()):
         return
     seen = output if runner.rounding == "direct" else np.round(output)
     if runner.rounding == "separable" and problem.is_complex:
@@ -223,7 +154,7 @@ def _exact(runner: _Runner, verdict: Verdict, problem: Problem, seed: int) -> No
         what = (
             f"{int(wrong.sum())} of {wanted.size} samples wrong, first at {at}: got {output[at]}, expected {wanted[at]}"
         )
-        verdict.fail("exact integers", problem, what + _diagnosis(problem, image, kernel, np.round(output)))
+        verdict.fail("exact integers", problem, what + diagnosis(problem, image, kernel, np.round(output)))
 
 
 def _bounded(runner: _Runner, verdict: Verdict, problem: Problem) -> None:
@@ -232,7 +163,7 @@ def _bounded(runner: _Runner, verdict: Verdict, problem: Problem) -> None:
     output = runner.run(problem, image, kernel)
     verdict.checks += 1
     wanted = oracle.gather(image, kernel)[problem.output_slices]
-    if not _well_formed(verdict, "error bound", problem, output, wanted):
+    if not verdict.well_formed("error bound", problem, output):
         return
     allowed = bounds.componentwise(problem, runner.rounding, image, kernel)[problem.output_slices]
     ratios = (np.abs(output - wanted) / allowed).astype(np.float64)
@@ -244,53 +175,6 @@ def _bounded(runner: _Runner, verdict: Verdict, problem: Problem) -> None:
             problem,
             f"error / bound is {ratios[at]:.3g} at {at}: got {output[at]}, expected {wanted[at]}",
         )
-
-
-def _well_formed(verdict: Verdict, test: str, problem: Problem, output: object, wanted: Array | None = None) -> bool:
-    """Shape, dtype, finite, not trivially zero; records what is wrong."""
-    what = None
-    if not isinstance(output, np.ndarray):
-        what = f"returned {type(output).__name__}, expected a numpy array"
-    elif output.shape != problem.output_shape:
-        what = f"returned shape {output.shape}, expected {problem.output_shape}"
-    elif output.dtype != np.dtype(problem.dtype):
-        what = f"returned dtype {output.dtype}, expected {problem.dtype}"
-    elif not np.isfinite(output).all():
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(output))[0])
-        what = f"output is not finite: {output[at]} at {at}"
-    elif not output.any() and (wanted is None or wanted.any()):
-        what = "output is zero everywhere"
-    if what:
-        verdict.fail(test, problem, what)
-    return what is None
-
-
-def _diagnosis(problem: Problem, image: Array, kernel: Array, output: Array) -> str:
-    """What the wrong output equals, where that is a known confusion."""
-    flip = np.flip(kernel)
-    start = problem.output_start
-    suspects: dict[str, tuple[Array, Sequence[int]]] = {
-        "cross-correlation: the kernel was not flipped": (flip, start),
-        "convolution with the conjugated kernel": (kernel.conj(), start),
-        "convolution with the transposed kernel": (kernel.T, start),
-        "cross-correlation with the transposed kernel": (flip.T, start),
-    }
-    for axis in range(problem.ndim if problem.ndim > 1 else 0):
-        suspects[f"a convolution whose kernel was flipped along axis {1 - axis} only"] = (np.flip(kernel, axis), start)
-    for step in itertools.product((0, -1, 1), repeat=problem.ndim):
-        moved = [s + d for s, d in zip(start, step, strict=True)]
-        if any(step):
-            suspects[f"convolution, its output shifted by {step}"] = (kernel, moved)
-            suspects[f"cross-correlation, its output shifted by {step}"] = (flip, moved)
-    for name, (taps, at) in suspects.items():
-        if taps.shape != kernel.shape or min(at) < 0:
-            continue
-        guess = oracle.gather(image, taps)[
-            tuple(slice(s, s + n) for s, n in zip(at, problem.output_shape, strict=True))
-        ]
-        if guess.shape == output.shape and np.array_equal(guess, output):
-            return f". This is {name}."
-    return ""
 
 
 class _Runner:
@@ -357,84 +241,3 @@ def _guess_mode(function: Function, ndim: int) -> str:
         return "full"
     fits = {Problem(image.shape, kernel.shape, mode=m).output_shape: m for m in MODES}  # type: ignore[arg-type]
     return fits.get(shape, "full")
-
-
-def judge_plan(
-    plan: Plan, backend: Backend, kernel: Array, image: Array, *, zero_mean: bool = True, spots: int = 32, seed: int = 0
-) -> Verdict:
-    """Judge the plan that is about to be timed, on the image that it will be timed on, at full size.
-
-    Oracle values at random output samples, borders and corners; the blockwise checksum of every output sample; shape,
-    dtype, finite, not zero; input unchanged; the same bits again after another image went through the plan.
-    zero_mean: whether *image* is zero-mean random data (see bounds.blockwise).
-    """
-    problem, rounding = plan.problem, backend.rounding
-    verdict = Verdict(backend.name)
-    digest = hashlib.sha256(np.ascontiguousarray(image).tobytes())
-    digest.update(np.ascontiguousarray(kernel).tobytes())
-    verdict.input_sha256 = digest.hexdigest()
-    checksum = oracle.Checksum(problem, kernel, seed)
-    before = image.copy()
-    output = _judged_call(plan, rounding, verdict, checksum, kernel, image, zero_mean, spots, seed)
-    if verdict.failures:
-        return verdict
-    verdict.checks += 1
-    if not np.array_equal(before, image):
-        verdict.fail("input", problem, "the input image was changed by the call")
-        return verdict
-    kept = output.copy()
-    other = problem.image(seed=seed + 1)
-    _judged_call(plan, rounding, verdict, checksum, kernel, other, True, spots, seed)
-    verdict.checks += 2
-    if not np.array_equal(kept, output):
-        verdict.fail("memory", problem, "an earlier result was overwritten by a later call")
-    elif backend.deterministic and not np.array_equal(kept, plan(image)):
-        verdict.fail("repeat", problem, "a second call on the same image returned other bits")
-    return verdict
-
-
-def _judged_call(
-    plan: Plan,
-    rounding: Rounding,
-    verdict: Verdict,
-    checksum: oracle.Checksum,
-    kernel: Array,
-    image: Array,
-    zero_mean: bool,
-    spots: int,
-    seed: int,
-) -> Array:
-    problem = plan.problem
-    output = plan(image)
-    verdict.checks += 1
-    blank = not (kernel.any() and image.any())
-    if not _well_formed(verdict, "output", problem, output, np.zeros(1) if blank else None):
-        return output
-    points = oracle.spots(problem, spots, seed)
-    in_full = points + np.array(problem.output_start)
-    wanted = oracle.gather(image, kernel, in_full)
-    allowed = bounds.componentwise(problem, rounding, image, kernel, in_full)
-    ratios = (np.abs(output[tuple(points.T)] - wanted) / allowed).astype(np.float64)
-    verdict.note(ratios, problem, points)
-    if not (ratios <= 1).all():
-        worst = int(np.argmax(ratios))
-        at = tuple(int(i) for i in points[worst])
-        verdict.fail(
-            "spot values",
-            problem,
-            f"error / bound is {ratios[worst]:.3g} at {at}: got {output[at]}, expected {wanted[worst]}",
-        )
-        return output
-    expected, norms = checksum.expected(image)
-    error = np.abs(checksum.actual(output) - expected)
-    limit = bounds.blockwise(problem, rounding, kernel, checksum, norms, zero_mean)
-    if not (error <= limit).all():
-        block = np.unravel_index(int(np.argmax(error / limit)), error.shape)
-        where = ", ".join(f"{s.start}:{s.stop}" for s in checksum.slices(tuple(int(b) for b in block)))
-        what = f"the z-transform checksum of output[{where}] is off by {error[block]:.3g}, allowed {limit[block]:.3g}"
-        verdict.fail("checksum", problem, what)
-    return output
-
-
-def _times(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))

@@ -11,7 +11,7 @@ from convbench import oracle
 from convbench.problem import Array, Problem
 
 if TYPE_CHECKING:
-    from convbench.gate import Verdict
+    from convbench.verdict import Verdict
 
 
 def hygiene(

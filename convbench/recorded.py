@@ -11,9 +11,9 @@ from convbench.backends.base import Backend
 from convbench.cell import certify, measure_cells
 from convbench.errors import GateError
 from convbench.evidence import SUFFIX, EvidenceFile, cell_entry, cell_key, gate_entry, gate_key
-from convbench.gate import Failure, Verdict
 from convbench.grid import Preset, get_preset, problem_of
 from convbench.problem import Problem
+from convbench.verdict import Failure, Verdict
 
 # Set for benchmark processes by whoever starts them: which run this is, its preset, where its evidence goes.
 RUN, PRESET, FOLDER = "CONVBENCH_RUN", "CONVBENCH_PRESET", "CONVBENCH_EVIDENCE_DIR"

@@ -6,16 +6,12 @@ dies, the backend that killed it becomes a failed cell, and the rest of the grou
 
 from __future__ import annotations
 
-import json
-import multiprocessing
-import os
 import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from convbench import machine, recorded
@@ -24,16 +20,15 @@ from convbench.backends.base import Backend
 from convbench.cell import Cell, Progress
 from convbench.errors import ArgumentError, ConvbenchError
 from convbench.evidence import EvidenceFile, cell_entry, cell_key, now
-from convbench.files import atomic_write
 from convbench.grid import Preset, get_preset
 from convbench.problem import Problem
+from convbench.repository import find_root, repository
 from convbench.session import Session, asv_machine
+from convbench.worker import Worker
 
 Group = tuple[str, Problem, list[Backend]]
 
 ENVIRONMENT = f"installed-py{sys.version_info.major}.{sys.version_info.minor}"
-SILENCE_SECONDS = 300.0
-"""A worker that reports nothing for this long hangs: no single step of a cell within its budget takes this long."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +41,6 @@ class Outcome:
     warnings: list[str]
     evidence: Path
     commit: str
-
-
-def find_root(start: Path | None = None) -> Path:
-    """The nearest folder upwards that holds asv.conf.json; raises ConvbenchError where there is none."""
-    here = (start or Path.cwd()).absolute()
-    for folder in (here, *here.parents):
-        if (folder / "asv.conf.json").is_file():
-            return folder
-    raise ConvbenchError(
-        f"no asv.conf.json in {here} or above it; the suite runs from a clone of convbench: change to its folder first "
-        f"(`convbench compare` and `convbench check` work anywhere)"
-    )
 
 
 def run(
@@ -76,7 +59,7 @@ def run(
     chosen = get_preset(preset)
     root = find_root(root)
     name = asv_machine()
-    config, commit, notes = _repository(root)
+    config, commit, notes = repository(root)
     groups = list(_groups(chosen, bench))
     if not groups:
         raise ArgumentError(
@@ -88,7 +71,7 @@ def run(
         evidence = EvidenceFile(recorded.evidence_path(folder, commit, ENVIRONMENT))
         began = now()
         before = machine.warnings()
-        about = {
+        about: dict[str, object] = {
             "kind": "run",
             "key": session.run,
             "run": session.run,
@@ -115,9 +98,9 @@ def run(
 
 
 def publish(root: Path | None = None) -> Path:
-    """Let asv write its pages to reports/asv; returns their index. Raises ConvbenchError with asv's words if it fails."""
+    """Let asv write its pages to reports/asv and return their index; raises ConvbenchError with asv's words."""
     root = find_root(root)
-    config, _, _ = _repository(root)
+    config, _, _ = repository(root)
     done = subprocess.run(
         [sys.executable, "-m", "asv", "publish", "--config", str(config)],
         cwd=root,
@@ -151,16 +134,16 @@ def _measure(
     groups: list[Group], preset: str, evidence: EvidenceFile, run: str, progress: Progress | None, done: int, total: int
 ) -> None:
     """Send group after group to a worker; replace it when it dies or hangs."""
-    worker: _Worker | None = None
+    worker: Worker | None = None
     try:
         for layout, problem, backends in groups:
             left = list(backends)
             while left:
-                worker = worker or _Worker(evidence.path, preset, run)
+                worker = worker or Worker(evidence.path, preset, run)
                 size = "x".join(map(str, problem.image_shape))
                 where = f"{layout} {size}, k = {problem.kernel_shape[-1]}, {problem.dtype}"
 
-                def tell(text: str, where: str = where) -> None:
+                def tell(text: str, where: str = where, done: int = done) -> None:
                     if progress:
                         progress(done, total, f"{where}: {text}")
 
@@ -168,7 +151,8 @@ def _measure(
                 if culprit is None:
                     done += len(left)
                     break
-                worker = worker.end()
+                worker.end()
+                worker = None
                 backend = get_backend(culprit)
                 cell = Cell(culprit, backend.family, problem, "failed", why)
                 evidence.append(cell_entry(layout, cell, run, backend.library, backend.version()))
@@ -177,64 +161,6 @@ def _measure(
     finally:
         if worker:
             worker.end()
-
-
-class _Worker:
-    """A process that measures groups; nothing a backend does to it reaches the run."""
-
-    def __init__(self, evidence: Path, preset: str, run: str) -> None:
-        context = multiprocessing.get_context("spawn")  # frameworks have threads, which a fork would lose
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, evidence, preset, run), daemon=True)
-        self.process.start()
-        theirs.close()
-
-    def measure(
-        self, layout: str, problem: Problem, backends: list[Backend], tell: Callable[[str], None]
-    ) -> tuple[str | None, str]:
-        """Measure a group; returns the backend that killed the worker and how, or (None, '')."""
-        at = backends[0].name
-        try:
-            self.pipe.send((layout, problem, [b.name for b in backends]))
-            while self.pipe.poll(SILENCE_SECONDS):
-                kind, text = self.pipe.recv()
-                if kind == "done":
-                    return None, ""
-                if kind == "error":
-                    raise ConvbenchError(text)
-                at = text.rpartition(" ")[2] if text.rpartition(" ")[2] in {b.name for b in backends} else at
-                tell(text)
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            self.process.join(5)
-            return at, f"the process died (exit code {self.process.exitcode}) while this backend was running"
-        return at, f"no sign of life for {SILENCE_SECONDS:g} s while this backend was running"
-
-    def end(self) -> None:
-        self.process.kill()
-        self.process.join()
-        self.pipe.close()
-
-
-def _work(pipe: Connection, path: Path, preset: str, run: str) -> None:
-    """The worker's loop."""
-    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
-    evidence, chosen = EvidenceFile(path), get_preset(preset)
-    while True:
-        try:
-            layout, problem, names = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
-            return
-        try:
-            recorded.measure_group(
-                layout, problem, [get_backend(n) for n in names], chosen, evidence, run,
-                progress=lambda done, total, text: pipe.send(("progress", text)),
-            )  # fmt: skip
-            pipe.send(("done", ""))
-        except KeyboardInterrupt:
-            return
-        except ConvbenchError as error:
-            pipe.send(("error", str(error)))
 
 
 def _record(root: Path, config: Path, preset: Preset, bench: str | None, machine_name: str) -> None:
@@ -257,53 +183,6 @@ def _record(root: Path, config: Path, preset: Preset, bench: str | None, machine
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 2):  # 2: some cell failed, which the results say themselves
         raise ConvbenchError(
-            f"asv could not record the results (exit status {done.returncode}); they are kept in the evidence file, run "
-            f"the same command again:\n{(done.stdout + done.stderr).strip()[-2000:]}"
+            f"asv could not record the results (exit status {done.returncode}); they are kept in the evidence file; "
+            f"run the same command again:\n{(done.stdout + done.stderr).strip()[-2000:]}"
         )
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _repository(root: Path) -> tuple[Path, str, list[str]]:
-    """asv's configuration, the commit that results are kept under, and what the user should know about it.
-
-    Without a repository or without commits, results are kept under the only commit of a small repository of our own.
-    """
-    commit = _git(root, "rev-parse", "HEAD")
-    if commit and _git(root, "rev-parse", "--show-toplevel") == str(root.resolve()):
-        dirty = _git(root, "status", "--porcelain", "--untracked-files=no", "--", "convbench", "benchmarks")
-        notes = (
-            [f"uncommitted changes are measured and kept under commit {commit[:8]}: commit them first"] if dirty else []
-        )
-        return root / "asv.conf.json", commit, notes
-    stand_in = root / ".asv" / "unversioned"
-    if _git(stand_in, "rev-parse", "HEAD") is None or not (stand_in / ".git").exists():
-        stand_in.mkdir(parents=True, exist_ok=True)
-        who = ["-c", "user.name=convbench", "-c", "user.email=convbench@localhost"]
-        dates = {"GIT_AUTHOR_DATE": "2000-01-01T00:00:00Z", "GIT_COMMITTER_DATE": "2000-01-01T00:00:00Z"}
-        try:
-            for step in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "unversioned"]):
-                subprocess.run(
-                    ["git", *step], cwd=stand_in, check=True, capture_output=True, env={**os.environ, **dates}
-                )
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise ConvbenchError(
-                f"asv needs git, and it failed ({error}); install git, then run the same command again"
-            ) from error
-    from asv.util import load_json
-
-    conf = load_json(str(root / "asv.conf.json"), js_comments=True)
-    conf |= {"repo": str(stand_in)} | {
-        k: str(root / conf[k]) for k in ("benchmark_dir", "env_dir", "results_dir", "html_dir")
-    }
-    path = root / ".asv" / "unversioned.conf.json"
-    atomic_write(path, json.dumps(conf))
-    commit = _git(stand_in, "rev-parse", "HEAD") or ""
-    note = f"no git commit here: results are kept under the label 'unversioned' ({commit[:8]}); commit to track changes"
-    return path, commit, [note]

@@ -39,7 +39,9 @@ def crossing_at(k: float, n: int = 1024) -> dict[str, Model]:
 
 
 REALISTIC = {
-    "numba-direct": Model("direct", lambda n, k: 2.2e-11 * n * n * k * k + 1e-9 * n * n + 3e-6, lambda n, k: 0.6 + 0.04 * k),
+    "numba-direct": Model(
+        "direct", lambda n, k: 2.2e-11 * n * n * k * k + 1e-9 * n * n + 3e-6, lambda n, k: 0.6 + 0.04 * k
+    ),
     "scipy-direct": Model("direct", lambda n, k: 1.4e-9 * n * n * k * k + 2e-5),
     "ndimage": Model("direct", lambda n, k: 7e-10 * n * n * k * k + 2e-5),
     "numba-separable": Model("separable", lambda n, k: 1.1e-10 * n * n * k + 1e-9 * n * n + 4e-6, lambda n, k: 0.5),
@@ -85,7 +87,9 @@ def write_results(
     lines = [run_record(), *gate_records(models, dtypes)]
     benchmarks: dict[str, Any] = {"version": 2}
     for layout in layouts:
-        columns: dict[str, list[Any]] = {m: [] for m in ("execute", "low", "high", "samples", "one_shot", "plan", "error")}
+        columns: dict[str, list[Any]] = {
+            m: [] for m in ("execute", "low", "high", "samples", "one_shot", "plan", "error")
+        }
         for cell in itertools.product(*axes):
             record, numbers = _cell(layout, cell, models[cell[0]], rng, noise, repeats, budget_s)
             lines.append(record)
@@ -121,7 +125,20 @@ def result_row(
     values: list[Any], axes: list[list[Any]], version: str = "1", low: Any = None, high: Any = None, samples: Any = None
 ) -> list[Any]:
     """One benchmark's row in result_columns order, trailing nulls cut as asv cuts them."""
-    row = [values, [[repr(v) for v in axis] for axis in axes], version, DATE, 1.0, low, high, None, None, None, None, samples]
+    row = [
+        values,
+        [[repr(v) for v in axis] for axis in axes],
+        version,
+        DATE,
+        1.0,
+        low,
+        high,
+        None,
+        None,
+        None,
+        None,
+        samples,
+    ]
     while row[-1] is None:
         row.pop()
     return row
@@ -175,7 +192,13 @@ def cell_record(layout: str, cell: tuple[Any, ...], family: str, status: str = "
 
 
 def _cell(
-    layout: str, cell: tuple[Any, ...], model: Model, rng: np.random.Generator, noise: float, repeats: int, budget_s: float
+    layout: str,
+    cell: tuple[Any, ...],
+    model: Model,
+    rng: np.random.Generator,
+    noise: float,
+    repeats: int,
+    budget_s: float,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     backend, n, k, dtype, _, threads = cell
     if model.dtypes and dtype not in model.dtypes:

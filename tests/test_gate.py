@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import numpy as np
 import pytest
 import scipy.signal
@@ -10,7 +9,7 @@ from planted import Spoiled, direct, fourier
 
 import convbench
 from convbench.errors import ArgumentError, UnsupportedError
-from convbench.gate import judge_plan
+from convbench.judge import judge_plan
 from convbench.problem import Problem
 
 # -- faults that the small problems must reveal --------------------------------------------------------------------
@@ -255,7 +254,13 @@ def in_two_halves(p, x, k):
 @pytest.mark.parametrize("ndim", [1, 2])
 @pytest.mark.parametrize(
     ("right", "rounding"),
-    [(direct, "direct"), (in_long_double, "direct"), (backwards, "direct"), (in_two_halves, "direct"), (fourier, "fft")],
+    [
+        (direct, "direct"),
+        (in_long_double, "direct"),
+        (backwards, "direct"),
+        (in_two_halves, "direct"),
+        (fourier, "fft"),
+    ],
 )
 def test_right_ones_of_unusual_order_are_accepted(right, rounding, ndim):
     verdict = convbench.check(Spoiled(right, rounding), ndim=ndim)
@@ -316,7 +321,10 @@ def test_reasons_for_not_running_are_kept():
         ({"subject": "no-such"}, "unknown backend 'no-such'; allowed"),
         ({"subject": 3}, "a backend, a backend's name or a callable"),
         ({"subject": np.convolve, "ndim": 3}, "ndim must be 1 or 2, got 3"),
-        ({"subject": np.convolve, "modes": ["sane"]}, "unknown mode 'sane'; allowed: full, same, valid. Did you mean 'same'"),
+        (
+            {"subject": np.convolve, "modes": ["sane"]},
+            "unknown mode 'sane'; allowed: full, same, valid. Did you mean 'same'",
+        ),
         ({"subject": np.convolve, "dtypes": ["int8"]}, "unknown dtype 'int8'; allowed"),
     ],
 )
@@ -425,5 +433,3 @@ def test_evidence_of_a_verdict():
     assert len(verdict.input_sha256) == 64
     other = judge(Spoiled(direct), problem, image=problem.image(seed=5))
     assert other.input_sha256 != verdict.input_sha256
-
-

@@ -64,7 +64,9 @@ def test_layouts():
 
 
 def test_unknown_preset():
-    with pytest.raises(ArgumentError, match="unknown preset 'quik'; allowed: quick, standard, full. Did you mean 'quick'"):
+    with pytest.raises(
+        ArgumentError, match="unknown preset 'quik'; allowed: quick, standard, full. Did you mean 'quick'"
+    ):
         get_preset("quik")
 
 

@@ -32,7 +32,9 @@ def test_an_interrupted_session_is_resumed(tmp_path):
         assert second.run == first.run
 
 
-@pytest.mark.parametrize(("preset", "arguments", "fresh"), [("full", (), False), ("quick", ("b",), False), ("quick", (), True)])
+@pytest.mark.parametrize(
+    ("preset", "arguments", "fresh"), [("full", (), False), ("quick", ("b",), False), ("quick", (), True)]
+)
 def test_another_run_is_not_resumed(tmp_path, preset, arguments, fresh):
     interrupted(tmp_path, "quick", ())
     with Session.begin(tmp_path, preset, arguments, fresh) as second:

@@ -26,12 +26,12 @@ from numba.extending import intrinsic
 from convbench.problem import Array
 
 _FEATURES = llvmlite.binding.get_host_cpu_features()
-# Bytes in a vector register, and how many vectors a tile of 4 rows and one of 1 or 2 rows is wide: with the
+# Bytes in a vector register, and how many vectors a tile of 4 rows and one of 1 row is wide: with the
 # accumulators, a tile must fit in the registers (32, but 16 before AVX-512), and 2 multiply-adds of latency 4 must
 # always be under way. Measured best of 2 to 16 vectors by 1 to 8 rows.
-_VECTOR, _WIDE4, _WIDE2 = 64, 4, 8
+_VECTOR, _WIDE4, _WIDE1 = 64, 4, 8
 if not _FEATURES.get("avx512f"):
-    _VECTOR, _WIDE4, _WIDE2 = (32, 2, 4) if _FEATURES.get("avx2") else (16, 4, 8)
+    _VECTOR, _WIDE4, _WIDE1 = (32, 2, 4) if _FEATURES.get("avx2") else (16, 4, 8)
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
 
 
@@ -44,7 +44,8 @@ def _tile(_context, rows, width, w, x, x_row, k1, k2, step, out, out_row, add): 
     """
     signature = types.void(rows, width, w, x, x_row, k1, k2, step, out, out_row, add)
     planes = w.ndim
-    n_rows, n_vectors = rows.literal_value, width.literal_value // planes
+    n_rows = rows.literal_value
+    n_vectors = width.literal_value // (planes if n_rows > 1 else 1)
 
     def codegen(context, b, signature, arguments):  # type: ignore[no-untyped-def]
         _, _, w_, x_, x_row_, k1_, k2_, step_, out_, out_row_, add_ = arguments
@@ -63,49 +64,72 @@ def _tile(_context, rows, width, w, x, x_row, k1, k2, step, out, out_row, add): 
 
         def element(base, *offsets):  # type: ignore[no-untyped-def]
             for offset in offsets:
-                base = b.gep(base, [offset if isinstance(offset, ir.Value) else ir.Constant(_I64, offset)])
+                base = b.gep(base, [offset if isinstance(offset, ir.Value) else _I64(offset)])
             return base
 
         def vector_at(pointer):  # type: ignore[no-untyped-def]
             return b.bitcast(pointer, vector.as_pointer())
 
         def output(r, v):  # type: ignore[no-untyped-def]
-            return vector_at(element(out_, b.mul(out_row_, ir.Constant(_I64, r)), v * lanes))
+            return vector_at(element(out_, b.mul(out_row_, _I64(r)), v * lanes))
 
-        def shuffled(value, order):  # type: ignore[no-untyped-def]
-            return b.shuffle_vector(value, value, ir.Constant(ir.VectorType(_I32, lanes), order))
+        def shuffled(value, order, other=None):  # type: ignore[no-untyped-def]
+            return b.shuffle_vector(value, other or value, ir.Constant(ir.VectorType(_I32, lanes), list(order)))
 
         def broadcast(value):  # type: ignore[no-untyped-def]
             return shuffled(b.insert_element(ir.Constant(vector, ir.Undefined), value, _I32(0)), [0] * lanes)
 
+        def multiply_add(data, at_w, active):  # type: ignore[no-untyped-def]
+            """One tap: weights for the active rows, counted back from at_w, times a vector of data per column."""
+            for r in active:
+                for p in range(planes):
+                    weight = broadcast(b.load(element(weights, at_w, p - r * planes)))
+                    for v in range(n_vectors):
+                        total = sums[r, v, p]
+                        b.store(b.call(fma, [data[v], weight, b.load(total)]), total)
+
+        def vectors(at_x, count=n_vectors):  # type: ignore[no-untyped-def]
+            return [b.load(vector_at(element(x_, at_x, v * lanes)), align=size) for v in range(count)]
+
+        def eight_taps(at_x, at_w, w_step):  # type: ignore[no-untyped-def]
+            """For a single row, where each vector loaded serves one multiply-add only, and most span two cache lines:
+            half of them are put together from two neighbours instead, to share the work between the units."""
+            aligned = vectors(at_x, n_vectors + 1)
+            for q in range(8):
+                data = vectors(b.add(at_x, _I64(q))) if q else aligned
+                for v in range(q % 2, n_vectors, 2) if 0 < q < lanes else ():
+                    data[v] = shuffled(aligned[v], range(q, q + lanes), aligned[v + 1])
+                multiply_add(data, b.add(at_w, b.mul(w_step, _I64(q))), [0])
+
         def taps(t, active):  # type: ignore[no-untyped-def]
             """Input row t meets kernel row t - r in output row r: add it to the rows that it reaches."""
-            first_x, first_w = b.mul(t, x_row_), b.mul(t, ir.Constant(_I64, planes))
-            w_step = b.mul(k1_, ir.Constant(_I64, planes))
-            with _counted(b, k2_, [(first_x, step_), (first_w, w_step)]) as (at_x, at_w):
-                data = [b.load(vector_at(element(x_, at_x, v * lanes)), align=size) for v in range(n_vectors)]
-                for r in active:
-                    for p in range(planes):
-                        weight = broadcast(b.load(element(weights, at_w, p - r * planes)))
-                        for v in range(n_vectors):
-                            total = sums[r, v, p]
-                            b.store(b.call(fma, [data[v], weight, b.load(total)]), total)
+            at_x, at_w = b.mul(t, x_row_), b.mul(t, _I64(planes))
+            w_step = b.mul(k1_, _I64(planes))
+            count = k2_
+            if n_rows == 1 and planes == 1:
+                eights = b.select(b.icmp_signed("==", step_, _I64(1)), b.ashr(k2_, _I64(3)), _I64(0))
+                done = b.shl(eights, _I64(3))
+                with _counted(b, eights, [(at_x, _I64(8)), (at_w, b.shl(w_step, _I64(3)))]) as (x8, w8):
+                    eight_taps(x8, w8, w_step)
+                at_x, at_w, count = b.add(at_x, done), b.add(at_w, b.mul(w_step, done)), b.sub(k2_, done)
+            with _counted(b, count, [(at_x, step_), (at_w, w_step)]) as (x1, w1):
+                multiply_add(vectors(x1), w1, active)
 
         zero = ir.Constant(vector, [0.0] * lanes)
         for total in sums.values():
             b.store(zero, total)
-        with b.if_then(b.icmp_signed("!=", add_, ir.Constant(_I64, 0)), likely=False):
+        with b.if_then(b.icmp_signed("!=", add_, _I64(0)), likely=False):
             for r, v in tile:
                 b.store(b.load(output(r, v), align=size), sums[r, v, 0])
 
         # The first and the last rows of input reach only some rows of the tile: skip the others, as a weight of
         # zero would cost time and turn an infinity in the image into a NaN where there is none.
         for t in range(n_rows - 1):
-            taps(ir.Constant(_I64, t), range(t + 1))
-        with cgutils.for_range(b, k1_, start=ir.Constant(_I64, n_rows - 1)) as loop:
+            taps(_I64(t), range(t + 1))
+        with cgutils.for_range(b, k1_, start=_I64(n_rows - 1)) as loop:
             taps(loop.index, range(n_rows))
         for t in range(n_rows - 1):
-            taps(b.add(k1_, ir.Constant(_I64, t)), range(t + 1, n_rows))
+            taps(b.add(k1_, _I64(t)), range(t + 1, n_rows))
 
         swap = [lane ^ 1 for lane in range(lanes)]
         sign = ir.Constant(vector, [-1.0, 1.0] * (lanes // 2))
@@ -144,20 +168,20 @@ def _clear(_context, target, count):  # type: ignore[no-untyped-def]
 
 @contextlib.contextmanager
 def _counted(b: Any, count: Any, walks: list[tuple[Any, Any]]) -> Iterator[list[Any]]:
-    """A loop of count >= 1 rounds over the given (start, step) positions; LLVM does not unroll this form."""
+    """A loop of count >= 0 rounds over the given (start, step) positions; LLVM does not unroll this form."""
     before, body, after = b.block, b.append_basic_block("taps"), b.append_basic_block("taps.done")
-    b.branch(body)
+    b.cbranch(b.icmp_signed(">", count, _I64(0)), body, after)
     b.position_at_end(body)
     left = b.phi(_I64)
     positions = [b.phi(_I64) for _ in walks]
     yield positions
-    fewer = b.sub(left, ir.Constant(_I64, 1))
+    fewer = b.sub(left, _I64(1))
     left.add_incoming(count, before)
     left.add_incoming(fewer, b.block)
     for position, (start, step) in zip(positions, walks, strict=True):
         position.add_incoming(start, before)
         position.add_incoming(b.add(position, step), b.block)
-    b.cbranch(b.icmp_signed(">", fewer, ir.Constant(_I64, 0)), body, after)
+    b.cbranch(b.icmp_signed(">", fewer, _I64(0)), body, after)
     b.position_at_end(after)
 
 
@@ -169,9 +193,9 @@ def _tiles(w, k1, k2, step, x, x_row, rows, columns, out, top, left, add):  # ty
     """
     size = w.itemsize
     out_row = out.shape[1]
-    tall = 4 if k1 >= 3 else min(2, rows)
-    wide = (_WIDE4 if tall == 4 else _WIDE2) // w.ndim * (_VECTOR // size)
-    spare = np.empty((4, _WIDE2 * (_VECTOR // size)), out.dtype)  # for a tile that reaches beyond the output
+    tall = 4 if k1 >= 3 and rows > 1 else 1
+    wide = (_WIDE4 // w.ndim if tall == 4 else _WIDE1) * (_VECTOR // size)
+    spare = np.empty((4, _WIDE1 * (_VECTOR // size)), out.dtype)  # for a tile that reaches beyond the output
     out_data, spare_data = np.intp(out.ctypes.data) + (top * out_row + left) * size, np.intp(spare.ctypes.data)
     # Down the columns first: the strip of input that a column of tiles needs stays in the first-level cache.
     for j in range(0, columns, wide):
@@ -183,10 +207,8 @@ def _tiles(w, k1, k2, step, x, x_row, rows, columns, out, top, left, add):  # ty
             adding = add if whole else 0
             if tall == 4:
                 _tile(4, _WIDE4, w, source, x_row, k1, k2, step, target, target_row, adding)
-            elif tall == 2:
-                _tile(2, _WIDE2, w, source, x_row, k1, k2, step, target, target_row, adding)
             else:
-                _tile(1, _WIDE2, w, source, x_row, k1, k2, step, target, target_row, adding)
+                _tile(1, _WIDE1, w, source, x_row, k1, k2, step, target, target_row, adding)
             if not whole:
                 for r in range(min(tall, rows - i)):
                     for c in range(min(wide, columns - j)):
@@ -214,13 +236,13 @@ def _fill(buffer, rows, image, top, left):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _row_length(columns, k2, step, size):  # type: ignore[no-untyped-def]
-    """Elements in a row of a buffer: room for whole tiles, and an odd number of cache lines.
+    """Elements in a row of a buffer: room for whole tiles and for a vector beyond, in an odd number of cache lines.
 
     Rows a multiple of 4096 bytes apart would compete for the same few places in the first-level cache.
     """
     line = 64 // size
-    widest = _WIDE2 * (_VECTOR // size)
-    lines = ((columns + widest - 1) // widest * widest + (k2 - 1) * step + line - 1) // line
+    widest = _WIDE1 * (_VECTOR // size)
+    lines = ((columns + widest - 1) // widest * widest + k2 * step + 2 * line - 1) // line
     return (lines + 1 - lines % 2) * line
 
 
@@ -244,16 +266,16 @@ def direct(image, w, k1, k2, step, pad, out, block, first, last):  # type: ignor
 def separable(image, column, row, step, pad, out, add, block, first, last):  # type: ignore[no-untyped-def]
     """Blocks first to last of out, counted column by column, one separable pass; arguments as for `direct`.
 
-    Rows of input are padded and summed two at a time (first-level cache) into `between` (second-level cache), whose
-    last k1 - 1 rows the next block down needs again.
+    Rows of input are padded and summed one by one (first-level cache) into `between` (second-level cache), whose last
+    k1 - 1 rows the next block down needs again.
     """
     k1, k2 = len(column), len(row)
-    zero, one, two = np.intp(0), np.intp(1), np.intp(2)  # a bare literal would be compiled once more, by its value
+    zero, one = np.intp(0), np.intp(1)  # a bare literal would be compiled once more, by its value
     down = (out.shape[0] + block[0] - 1) // block[0]
     size = image.itemsize
-    widest = _WIDE2 * (_VECTOR // size)
+    widest = _WIDE1 * (_VECTOR // size)
     length = _row_length(block[1], one, one, size)
-    padded = np.empty((2, _row_length(block[1], k2, step, size)), image.dtype)
+    padded = np.empty((1, _row_length(block[1], k2, step, size)), image.dtype)
     between = np.empty((block[0] + 3 + k1 - 1, length), image.dtype)
     start, pitch = np.intp(between.ctypes.data), length * size
     for b in range(first, last):
@@ -263,13 +285,13 @@ def separable(image, column, row, step, pad, out, add, block, first, last):  # t
         have = k1 - 1 if b > first and top > 0 else 0
         for i in range(have):
             _copy(start + i * pitch, start + (block[0] + i) * pitch, pitch)
-        for i in range(have, rows + k1 - 1, 2):
+        for i in range(have, rows + k1 - 1):
             row_of_image = top - pad[0] + i
-            if row_of_image < -1 or row_of_image >= image.shape[0]:
-                _clear(start + i * pitch, 2 * pitch)
+            if 0 <= row_of_image < image.shape[0]:
+                _fill(padded, one, image, row_of_image, left - pad[1])
+                _tiles(row, one, k2, step, np.intp(padded.ctypes.data), length, one, whole, between, i, zero, zero)
             else:
-                _fill(padded, two, image, row_of_image, left - pad[1])
-                _tiles(row, one, k2, step, np.intp(padded.ctypes.data), padded.shape[1], two, whole, between, i, zero, zero)
+                _clear(start + i * pitch, pitch)
         _tiles(column, k1, one, step, start, length, rows, columns, out, top, left, add)
 
 

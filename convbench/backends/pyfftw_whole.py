@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from convbench.backends._fft_size import circular_sizes, good_size
-from convbench.backends._fftw_wisdom import kept_wisdom
+from convbench.backends._fftw_wisdom import planning
 from convbench.backends.base import Backend, Plan
 from convbench.convention import Convention
 from convbench.problem import Array, Problem
@@ -39,10 +39,9 @@ class WholePlan(Plan):
         last = sizes[-1] if problem.is_complex else sizes[-1] // 2 + 1
         self.spectrum = pyfftw.zeros_aligned((*sizes[:-1], last), np.result_type(problem.dtype, np.complex64), n=64)
         self.padded = self.spectrum.view(problem.dtype)[..., : sizes[-1]]  # in place: half the memory, and quicker
-        make = {"axes": axes, "flags": ("FFTW_MEASURE",), "threads": problem.threads}
-        with kept_wisdom():
-            self.forward = pyfftw.FFTW(self.padded, self.spectrum, direction="FFTW_FORWARD", **make)
-            self.backward = pyfftw.FFTW(self.spectrum, self.padded, direction="FFTW_BACKWARD", **make)
+        with planning() as fft:
+            self.forward = fft(self.padded, self.spectrum, axes, threads=problem.threads)
+            self.backward = fft(self.spectrum, self.padded, axes, inverse=True, threads=problem.threads)
         self._pad(kernel)
         self.forward.execute()
         self.kernel = pyfftw.empty_aligned(self.spectrum.shape, self.spectrum.dtype, n=64)

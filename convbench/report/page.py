@@ -90,7 +90,7 @@ def _pages(results: Results, where: Where, names: dict[Where, str], out: Path, t
         "further": None,
         "crossovers": sections.crossover_tables(crossings, found),
         "overview": sections.crossover_overview(crossings, found),
-        "coverage": f"{COVERAGE:.0%}".replace("%", " %"),
+        "coverage": words.unbroken(f"{100 * COVERAGE:g} %"),
         "ranking": ranking.payload(rows),
         "shown_keys": ranking.shown_keys(rows),
         "first_rows": _first_rows(found, rows),
@@ -124,6 +124,7 @@ def render(template: str, context: dict[str, Any]) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
+    environment.filters["unbroken"] = words.unbroken
     return environment.get_template(template).render(context)
 
 

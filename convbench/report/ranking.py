@@ -69,7 +69,7 @@ def first_rows(rows: pd.DataFrame, **cell: Any) -> list[dict[str, str]]:
             **{name: str(getattr(r, name)) for name in (*KEYS, "backend", "family", "rank")},
             "css": family_class(r.family),
             "time": words.seconds(r.execute_s),
-            "interval": f"{words.seconds(r.execute_low_s)} – {words.seconds(r.execute_high_s)}",
+            "interval": words.seconds_between(r.execute_low_s, r.execute_high_s),
             "ratio": f"{r.ratio:.2f}",
             "one_shot": words.seconds(r.one_shot_s),
             "plan": words.seconds(r.plan_s),

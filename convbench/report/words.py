@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from convbench.analysis.crossover import Crossing
@@ -25,6 +26,15 @@ def seconds(value: float) -> str:
         return ""
     scale, unit = next(((s, u) for s, u in _UNITS if value >= s * 0.9995), _UNITS[-1])
     return f"{digits(value / scale)} {unit}"
+
+
+def seconds_between(low: float, high: float) -> str:
+    """'2.49 – 2.61 ms', with both units where they differ; '' if either is NaN."""
+    a, b = seconds(low), seconds(high)
+    if not a or not b:
+        return ""
+    number, _, unit = a.partition(" ")
+    return f"{number} – {b}" if unit == b.partition(" ")[2] else f"{a} – {b}"
 
 
 def digits(value: float, count: int = 3) -> str:
@@ -77,6 +87,11 @@ def interval(crossing: Crossing) -> str:
     low = "below the range" if crossing.low == -math.inf else digits(crossing.low)
     high = "beyond the range" if crossing.high == math.inf else digits(crossing.high)
     return f"{low} to {high}"
+
+
+def unbroken(text: str) -> str:
+    """The text with 'k = 19', '64 × 64', '5 ms' and '95 %' kept on one line."""
+    return re.sub(r"(?<=\bk) = (?=\d)|(?<=\d) × (?=\d)|(?<=\d) (?=%|[mµn]?s\b)", lambda m: m[0].replace(" ", "\u00a0"), text)
 
 
 def joined(items: Sequence[str], last: str = "and") -> str:

@@ -1,0 +1,78 @@
+"""A process that measures groups of cells; nothing a backend does to it reaches the run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from convbench import recorded
+from convbench.backends import get_backend
+from convbench.backends.base import Backend
+from convbench.errors import ConvbenchError
+from convbench.evidence import EvidenceFile
+from convbench.grid import get_preset
+from convbench.problem import Problem
+
+SILENCE_SECONDS = 300.0
+"""A worker that reports nothing for this long hangs: no single step of a cell within its budget takes this long."""
+
+
+class Worker:
+    """A spawned process, to be sent group after group."""
+
+    def __init__(self, evidence: Path, preset: str, run: str) -> None:
+        context = multiprocessing.get_context("spawn")  # frameworks have threads, which a fork would lose
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, evidence, preset, run), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def measure(
+        self, layout: str, problem: Problem, backends: list[Backend], tell: Callable[[str], None]
+    ) -> tuple[str | None, str]:
+        """Measure a group; returns the backend that killed the worker and how, or (None, '')."""
+        at = backends[0].name
+        try:
+            self.pipe.send((layout, problem, [b.name for b in backends]))
+            while self.pipe.poll(SILENCE_SECONDS):
+                kind, text = self.pipe.recv()
+                if kind == "done":
+                    return None, ""
+                if kind == "error":
+                    raise ConvbenchError(text)
+                at = text.rpartition(" ")[2] if text.rpartition(" ")[2] in {b.name for b in backends} else at
+                tell(text)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            self.process.join(5)
+            return at, f"the process died (exit code {self.process.exitcode}) while this backend was running"
+        return at, f"no sign of life for {SILENCE_SECONDS:g} s while this backend was running"
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def _work(pipe: Connection, path: Path, preset: str, run: str) -> None:
+    """The worker's loop."""
+    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
+    evidence, chosen = EvidenceFile(path), get_preset(preset)
+    while True:
+        try:
+            layout, problem, names = pipe.recv()
+        except (EOFError, KeyboardInterrupt):
+            return
+        try:
+            recorded.measure_group(
+                layout, problem, [get_backend(n) for n in names], chosen, evidence, run,
+                progress=lambda done, total, text: pipe.send(("progress", text)),
+            )  # fmt: skip
+            pipe.send(("done", ""))
+        except KeyboardInterrupt:
+            return
+        except ConvbenchError as error:
+            pipe.send(("error", str(error)))
