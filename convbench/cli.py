@@ -186,17 +186,25 @@ def run(preset: str, bench: str | None, resume: bool) -> None:
 @click.option("--results", type=click.Path(path_type=Path), help="Folder of stored results; by default the project's.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the pages; by default reports beside it.")
 def report(results: Path | None, out: Path | None) -> None:
-    """Turn stored results into pages that can be published."""
-    if results is None:
-        from convbench.repository import find_root
+    """Turn stored results into pages that can be published: the crossover report, and asv's own pages."""
+    from convbench.repository import find_root
 
-        results = find_root() / "results"
+    own = results is None and out is None
+    results = results or find_root() / "results"
     out = out or results.parent / "reports"
     if not results.is_dir():
         raise ArgumentError(f"no folder of results at {str(results)!r}; `convbench run` makes one, --results names one")
-    from convbench.report import build_report
-
     with console.progress() as progress:
+        if own:  # asv reads the project's results only
+            from convbench.suite import publish
+
+            progress(0, 1, "asv publishes its pages")
+            try:
+                publish()
+            except ConvbenchError as error:
+                click.echo(f"Warning: the report goes on without asv's pages: {error}", err=True)
+        from convbench.report import build_report
+
         index = build_report(results, out, progress=progress)
     click.echo(f"open {index}")
 

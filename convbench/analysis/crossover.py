@@ -165,7 +165,7 @@ def _crossings(sizes: npt.NDArray[np.int64], ratio: Floats, drawn: Floats, pair:
 
 
 def _sign_changes(x: Floats, y: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
-    """Changes of sign of y (K, N) along axis 0: +1 (upwards), -1 or 0 for each step (K - 1, N), and x at the crossing."""
+    """Changes of sign of y (K, N) along axis 0: +1 (up), -1 or 0 for each step (K - 1, N), and x at the crossing."""
     sign = np.sign(y)
     for i in range(1, len(sign)):  # a tie at a measured size belongs to the lead before it
         sign[i] = np.where(sign[i] == 0, sign[i - 1], sign[i])

@@ -31,9 +31,10 @@ def median_intervals(samples: Sequence[Sequence[float]]) -> tuple[Floats, Floats
 
 @functools.cache
 def _rank(n: int) -> int:
-    """How far in from both ends of n sorted samples the interval begins: the largest r with 2 P(K <= r) <= 1 - COVERAGE.
+    """How far in from both ends of n sorted samples the interval begins.
 
-    K is the number of samples below the true median, binomial (n, 1/2); 0 where even the outermost do not suffice.
+    The largest r with 2 P(K <= r) <= 1 - COVERAGE, where K, the number of samples below the true median, is binomial
+    (n, 1/2); 0 where even the outermost samples do not suffice.
     """
     tail, rank = 0.0, 0
     for r in range(n // 2):

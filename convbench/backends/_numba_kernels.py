@@ -1,6 +1,6 @@
 """The compiled loops of numba-direct and numba-separable; imported by their make_plan only, as it imports numba.
 
-Everything rests on `tile`: the correlation sums of a few rows by a few vectors of outputs, held in registers while all
+Everything rests on `_tile`: the correlation sums of a few rows by a few vectors of outputs, held in registers while all
 taps go by. Every vector of input that is loaded serves all rows of the tile, so that loads do not hold up the
 multiply-adds. It is written in vector instructions (LLVM IR) rather than left to the loop vectoriser, which gives up
 on such loops now and then, silently and at a tenth of the speed. Kernel sizes are run-time values: one compilation
@@ -8,6 +8,8 @@ serves all of them. Complex data are rows of (re, im) pairs: a real kernel just 
 A = Σ re(w) x and B = Σ im(w) x side by side, and A + iB at the end.
 """
 
+# The compiled functions have no annotations, since numba itself finds their types when they are called.
+# mypy: allow-untyped-defs, allow-untyped-calls
 from __future__ import annotations
 
 import contextlib
@@ -16,9 +18,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import llvmlite.binding
+import llvmlite.binding  # type: ignore[import-untyped]
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -26,7 +28,7 @@ from numba.extending import intrinsic
 from convbench.problem import Array
 
 _FEATURES = llvmlite.binding.get_host_cpu_features()
-# Bytes in a vector register, and how many vectors a tile of 4 rows and one of 1 row is wide: with the
+# Bytes in a vector register, and how many vectors a tile of 4 rows and one of 1 or 2 rows is wide: with the
 # accumulators, a tile must fit in the registers (32, but 16 before AVX-512), and 2 multiply-adds of latency 4 must
 # always be under way. Measured best of 2 to 16 vectors by 1 to 8 rows.
 _VECTOR, _WIDE4, _WIDE1 = 64, 4, 8
@@ -35,19 +37,20 @@ if not _FEATURES.get("avx512f"):
 _I64, _I32 = ir.IntType(64), ir.IntType(32)
 
 
-@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
-def _tile(_context, rows, width, w, x, x_row, k1, k2, step, out, out_row, add):  # type: ignore[no-untyped-def]
+@intrinsic(prefer_literal=True)
+def _tile(_context, rows, width, w, x, x_row, k1, k2, step, out, out_row, add):
     """out[r, c] (+)= sum over p < k1, q < k2 of w[q, p] * x[r + p, c + q * step], r < rows, c < width vectors.
 
-    rows, width: literals; rows <= k1 + 1. w: real (k2 * k1,) or complex as pairs (k2 * k1, 2), for which the tile is
-    half as wide. x, out: addresses; x_row, out_row: distance of two rows in elements. add: 0 overwrites out.
+    rows, width: literals; rows <= k1 + 1. w: real (k2 * k1,) or complex as pairs (k2 * k1, 2), for which a tile of
+    several rows is half as wide. x, out: addresses; x_row, out_row: distance of two rows in elements. add: 0
+    overwrites out. Of x, up to a vector more than this in each row is read.
     """
     signature = types.void(rows, width, w, x, x_row, k1, k2, step, out, out_row, add)
     planes = w.ndim
     n_rows = rows.literal_value
     n_vectors = width.literal_value // (planes if n_rows > 1 else 1)
 
-    def codegen(context, b, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, b, signature, arguments):
         _, _, w_, x_, x_row_, k1_, k2_, step_, out_, out_row_, add_ = arguments
         scalar = context.get_data_type(w.dtype)
         size = w.dtype.bitwidth // 8
@@ -62,24 +65,24 @@ def _tile(_context, rows, width, w, x, x_row, k1, k2, step, out, out_row, add): 
         tile = [(r, v) for r in range(n_rows) for v in range(n_vectors)]
         sums = {(r, v, p): cgutils.alloca_once(b, vector) for r, v in tile for p in range(planes)}
 
-        def element(base, *offsets):  # type: ignore[no-untyped-def]
+        def element(base, *offsets):
             for offset in offsets:
                 base = b.gep(base, [offset if isinstance(offset, ir.Value) else _I64(offset)])
             return base
 
-        def vector_at(pointer):  # type: ignore[no-untyped-def]
+        def vector_at(pointer):
             return b.bitcast(pointer, vector.as_pointer())
 
-        def output(r, v):  # type: ignore[no-untyped-def]
+        def output(r, v):
             return vector_at(element(out_, b.mul(out_row_, _I64(r)), v * lanes))
 
-        def shuffled(value, order, other=None):  # type: ignore[no-untyped-def]
+        def shuffled(value, order, other=None):
             return b.shuffle_vector(value, other or value, ir.Constant(ir.VectorType(_I32, lanes), list(order)))
 
-        def broadcast(value):  # type: ignore[no-untyped-def]
+        def broadcast(value):
             return shuffled(b.insert_element(ir.Constant(vector, ir.Undefined), value, _I32(0)), [0] * lanes)
 
-        def multiply_add(data, at_w, active):  # type: ignore[no-untyped-def]
+        def multiply_add(data, at_w, active):
             """One tap: weights for the active rows, counted back from at_w, times a vector of data per column."""
             for r in active:
                 for p in range(planes):
@@ -88,10 +91,10 @@ def _tile(_context, rows, width, w, x, x_row, k1, k2, step, out, out_row, add): 
                         total = sums[r, v, p]
                         b.store(b.call(fma, [data[v], weight, b.load(total)]), total)
 
-        def vectors(at_x, count=n_vectors):  # type: ignore[no-untyped-def]
+        def vectors(at_x, count=n_vectors):
             return [b.load(vector_at(element(x_, at_x, v * lanes)), align=size) for v in range(count)]
 
-        def eight_taps(at_x, at_w, w_step):  # type: ignore[no-untyped-def]
+        def eight_taps(at_x, at_w, w_step):
             """For a single row, where each vector loaded serves one multiply-add only, and most span two cache lines:
             half of them are put together from two neighbours instead, to share the work between the units."""
             aligned = vectors(at_x, n_vectors + 1)
@@ -101,7 +104,7 @@ def _tile(_context, rows, width, w, x, x_row, k1, k2, step, out, out_row, add): 
                     data[v] = shuffled(aligned[v], range(q, q + lanes), aligned[v + 1])
                 multiply_add(data, b.add(at_w, b.mul(w_step, _I64(q))), [0])
 
-        def taps(t, active):  # type: ignore[no-untyped-def]
+        def taps(t, active):
             """Input row t meets kernel row t - r in output row r: add it to the rows that it reaches."""
             at_x, at_w = b.mul(t, x_row_), b.mul(t, _I64(planes))
             w_step = b.mul(k1_, _I64(planes))
@@ -143,11 +146,11 @@ def _tile(_context, rows, width, w, x, x_row, k1, k2, step, out, out_row, add): 
     return signature, codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _copy(_context, target, source, count):  # type: ignore[no-untyped-def]
+@intrinsic
+def _copy(_context, target, source, count):
     """Copy count bytes between addresses."""
 
-    def codegen(context, b, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, b, signature, arguments):
         byte = ir.IntType(8).as_pointer()
         cgutils.raw_memcpy(b, b.inttoptr(arguments[0], byte), b.inttoptr(arguments[1], byte), arguments[2], 1)
         return context.get_dummy_value()
@@ -155,11 +158,11 @@ def _copy(_context, target, source, count):  # type: ignore[no-untyped-def]
     return types.void(types.intp, types.intp, types.intp), codegen
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _clear(_context, target, count):  # type: ignore[no-untyped-def]
+@intrinsic
+def _clear(_context, target, count):
     """Set count bytes at an address to zero."""
 
-    def codegen(context, b, signature, arguments):  # type: ignore[no-untyped-def]
+    def codegen(context, b, signature, arguments):
         cgutils.memset(b, b.inttoptr(arguments[0], ir.IntType(8).as_pointer()), arguments[1], 0)
         return context.get_dummy_value()
 
@@ -185,17 +188,19 @@ def _counted(b: Any, count: Any, walks: list[tuple[Any, Any]]) -> Iterator[list[
     b.position_at_end(after)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _tiles(w, k1, k2, step, x, x_row, rows, columns, out, top, left, add):  # type: ignore[no-untyped-def]
+@njit(nogil=True, cache=True)
+def _tiles(w, k1, k2, step, x, x_row, rows, columns, out, top, left, add, spare):
     """out[top:, left:] (+)= correlation of the padded x with w, rows by columns of it, tile by tile.
 
-    x: address of a buffer that may be read to the next full tile beyond rows and columns.
+    x: address of a buffer that may be read to the next full tile beyond rows and columns. spare: what _spare returns,
+    for tiles that reach beyond the output.
     """
     size = w.itemsize
     out_row = out.shape[1]
-    tall = 4 if k1 >= 3 and rows > 1 else 1
-    wide = (_WIDE4 // w.ndim if tall == 4 else _WIDE1) * (_VECTOR // size)
-    spare = np.empty((4, _WIDE1 * (_VECTOR // size)), out.dtype)  # for a tile that reaches beyond the output
+    # The more rows share a vector of input the better, but where kernel rows are few, few can; and a single row is left
+    # to eight_taps.
+    tall = 1 if rows == 1 or (k1 == 1 and k2 >= 16) else min(k1 + 1, 4) // 2 * 2
+    wide = (_WIDE1 if tall == 1 else (_WIDE4 if tall == 4 else _WIDE1) // w.ndim) * (_VECTOR // size)
     out_data, spare_data = np.intp(out.ctypes.data) + (top * out_row + left) * size, np.intp(spare.ctypes.data)
     # Down the columns first: the strip of input that a column of tiles needs stays in the first-level cache.
     for j in range(0, columns, wide):
@@ -207,6 +212,8 @@ def _tiles(w, k1, k2, step, x, x_row, rows, columns, out, top, left, add):  # ty
             adding = add if whole else 0
             if tall == 4:
                 _tile(4, _WIDE4, w, source, x_row, k1, k2, step, target, target_row, adding)
+            elif tall == 2:
+                _tile(2, _WIDE1, w, source, x_row, k1, k2, step, target, target_row, adding)
             else:
                 _tile(1, _WIDE1, w, source, x_row, k1, k2, step, target, target_row, adding)
             if not whole:
@@ -216,8 +223,13 @@ def _tiles(w, k1, k2, step, x, x_row, rows, columns, out, top, left, add):  # ty
                         out[top + i + r, left + j + c] = spare[r, c] + before
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _fill(buffer, rows, image, top, left):  # type: ignore[no-untyped-def]
+@njit(nogil=True, cache=True)
+def _spare(dtype):
+    return np.empty((4, max(_WIDE1, _WIDE4) * _VECTOR // 4), dtype)
+
+
+@njit(nogil=True, cache=True)
+def _fill(buffer, rows, image, top, left):
     """buffer[:rows] = image[top:, left:], zero outside the image."""
     size = image.itemsize
     length = buffer.shape[1]
@@ -234,8 +246,8 @@ def _fill(buffer, rows, image, top, left):  # type: ignore[no-untyped-def]
             _clear(target, length * size)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _row_length(columns, k2, step, size):  # type: ignore[no-untyped-def]
+@njit(nogil=True, cache=True)
+def _row_length(columns, k2, step, size):
     """Elements in a row of a buffer: room for whole tiles and for a vector beyond, in an odd number of cache lines.
 
     Rows a multiple of 4096 bytes apart would compete for the same few places in the first-level cache.
@@ -246,8 +258,8 @@ def _row_length(columns, k2, step, size):  # type: ignore[no-untyped-def]
     return (lines + 1 - lines % 2) * line
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def direct(image, w, k1, k2, step, pad, out, block, first, last):  # type: ignore[no-untyped-def]
+@njit(nogil=True, cache=True)
+def direct(image, w, k1, k2, step, pad, out, block, first, last):
     """Blocks first to last of out, counted row by row: copy the block's input to a zero-padded buffer, then sum.
 
     The buffer stays in the second-level cache, and makes borders, tails and kernels beyond the image all alike.
@@ -255,28 +267,31 @@ def direct(image, w, k1, k2, step, pad, out, block, first, last):  # type: ignor
     """
     across = (out.shape[1] + block[1] - 1) // block[1]
     buffer = np.empty((block[0] + 3 + k1 - 1, _row_length(block[1], k2, step, image.itemsize)), image.dtype)
+    data, length, zero, spare = np.intp(buffer.ctypes.data), buffer.shape[1], np.intp(0), _spare(image.dtype)
     for b in range(first, last):
         top, left = b // across * block[0], b % across * block[1]
         rows, columns = min(block[0], out.shape[0] - top), min(block[1], out.shape[1] - left)
         _fill(buffer, (rows + 3) // 4 * 4 + k1 - 1, image, top - pad[0], left - pad[1])
-        _tiles(w, k1, k2, step, np.intp(buffer.ctypes.data), buffer.shape[1], rows, columns, out, top, left, np.intp(0))
+        _tiles(w, k1, k2, step, data, length, rows, columns, out, top, left, zero, spare)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def separable(image, column, row, step, pad, out, add, block, first, last):  # type: ignore[no-untyped-def]
+@njit(nogil=True, cache=True)
+def separable(image, column, row, step, pad, out, add, block, first, last):
     """Blocks first to last of out, counted column by column, one separable pass; arguments as for `direct`.
 
-    Rows of input are padded and summed one by one (first-level cache) into `between` (second-level cache), whose last
-    k1 - 1 rows the next block down needs again.
+    Rows of input are padded and summed two at a time (first-level cache) into `between` (second-level cache), whose
+    last k1 - 1 rows the next block down needs again.
     """
     k1, k2 = len(column), len(row)
-    zero, one = np.intp(0), np.intp(1)  # a bare literal would be compiled once more, by its value
+    zero, one, two = np.intp(0), np.intp(1), np.intp(2)  # a bare literal would be compiled once more, by its value
     down = (out.shape[0] + block[0] - 1) // block[0]
     size = image.itemsize
     widest = _WIDE1 * (_VECTOR // size)
     length = _row_length(block[1], one, one, size)
-    padded = np.empty((1, _row_length(block[1], k2, step, size)), image.dtype)
+    padded = np.empty((2, _row_length(block[1], k2, step, size)), image.dtype)
     between = np.empty((block[0] + 3 + k1 - 1, length), image.dtype)
+    spare = _spare(image.dtype)
+    data, pad_length = np.intp(padded.ctypes.data), padded.shape[1]
     start, pitch = np.intp(between.ctypes.data), length * size
     for b in range(first, last):
         top, left = b % down * block[0], b // down * block[1]
@@ -285,14 +300,14 @@ def separable(image, column, row, step, pad, out, add, block, first, last):  # t
         have = k1 - 1 if b > first and top > 0 else 0
         for i in range(have):
             _copy(start + i * pitch, start + (block[0] + i) * pitch, pitch)
-        for i in range(have, rows + k1 - 1):
+        for i in range(have, rows + k1 - 1, 2):
             row_of_image = top - pad[0] + i
-            if 0 <= row_of_image < image.shape[0]:
-                _fill(padded, one, image, row_of_image, left - pad[1])
-                _tiles(row, one, k2, step, np.intp(padded.ctypes.data), length, one, whole, between, i, zero, zero)
+            if -1 <= row_of_image < image.shape[0]:
+                _fill(padded, two, image, row_of_image, left - pad[1])
+                _tiles(row, one, k2, step, data, pad_length, two, whole, between, i, zero, zero, spare)
             else:
-                _clear(start + i * pitch, pitch)
-        _tiles(column, k1, one, step, start, length, rows, columns, out, top, left, add)
+                _clear(start + i * pitch, 2 * pitch)
+        _tiles(column, k1, one, step, start, length, rows, columns, out, top, left, add, spare)
 
 
 def weights(taps: Array) -> Array:
@@ -320,6 +335,11 @@ def blocking(out: Array, k1: int, threads: int) -> tuple[tuple[int, int], int]:
     width = columns if columns <= 1536 else 1024
     height = _share(rows, max(64, k1), threads, 4)
     return (height, width), -(-rows // height) * -(-columns // width)
+
+
+def useful_threads(threads: int, products: int) -> int:
+    """One where the sums take less than about 40 us: handing work to a second thread takes 25 us."""
+    return threads if products >= 4_000_000 else 1
 
 
 def _share(length: int, most: int, parts: int, unit: int) -> int:

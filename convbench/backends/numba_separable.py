@@ -6,8 +6,6 @@ columns into the output; further passes (rank > 1) add to it. Threads are Python
 
 from __future__ import annotations
 
-import numpy as np
-
 from convbench.backends.base import Backend, Plan
 from convbench.backends.numba_direct import DirectPlan, real_if_real
 from convbench.convention import Convention
@@ -39,10 +37,13 @@ class _Plan(DirectPlan):
         self.passes = [(kernels.weights(column[:, None]), kernels.weights(row)) for column, row in passes]
         super().__init__(problem, kernel)
 
+    def _products(self, k1: int, k2: int) -> int:
+        return len(self.passes) * (k1 + k2)
+
     def _run(self, data: Array, blocks: int) -> Array:
         out = self._output()
         _, _, _, step, pad = self.taps
         for number, (column, row) in enumerate(self.passes):
             arguments = (data, column, row, step, pad, self._rows(out), int(number > 0), self.block)
-            self.kernels.run(self.kernels.separable, arguments, blocks, self.problem.threads)
+            self.kernels.run(self.kernels.separable, arguments, blocks, self.threads)
         return out

@@ -86,7 +86,10 @@ def _line(axes: Axes, group: pd.DataFrame, style: Style, limits: tuple[float, fl
     k_seen, low, high, gap = k[seen], low[seen], high[seen], np.full(int(seen.sum()), np.nan)
     gid = f"class:b b{style.slot}:{style.backend}"
     bars = axes.plot(
-        np.column_stack([k_seen, k_seen, gap]).ravel(), np.column_stack([low, high, gap]).ravel(), color=style.colour, linewidth=1
+        np.column_stack([k_seen, k_seen, gap]).ravel(),
+        np.column_stack([low, high, gap]).ravel(),
+        color=style.colour,
+        linewidth=1,
     )
     line = axes.plot(
         k,
@@ -110,7 +113,9 @@ def _mark(axes: Axes, crossing: Crossing, best: pd.DataFrame, obstacles: Points)
     """A ring where one family overtakes another, with its interval and its kernel size; returns what it covers."""
     of_family = best[best["family"] == crossing.faster_below].set_index("kernel")["execute_s"]
     x = np.log([crossing.below, crossing.above])
-    time = math.exp(np.interp(math.log(crossing.kernel), x, np.log(of_family.reindex([crossing.below, crossing.above]))))
+    time = math.exp(
+        np.interp(math.log(crossing.kernel), x, np.log(of_family.reindex([crossing.below, crossing.above])))
+    )
     if not math.isfinite(time):
         return np.empty((0, 2))
     left, right = axes.get_xlim()
@@ -150,13 +155,15 @@ def _kernel_axis(axes: Axes, kernels: Sequence[int]) -> None:
     spread = 1.06 if len(kernels) > 1 else 2
     axes.set_xlim(kernels[0] / spread, kernels[-1] * spread)
     room = math.log(max(kernels[-1] / kernels[0], 1.01)) / 9  # about nine labels fit
-    shown = kernels[:1]
+    shown = [kernels[0]]
     for k in kernels[1:]:
         if math.log(k / shown[-1]) >= room:
             shown.append(k)
     axes.xaxis.set_major_locator(FixedLocator(shown))
     axes.xaxis.set_major_formatter(lambda k, _: f"{k:g}")
-    axes.xaxis.set_minor_locator(FixedLocator([k for k in kernels if k not in shown]) if kernels != shown else NullLocator())
+    axes.xaxis.set_minor_locator(
+        FixedLocator([k for k in kernels if k not in shown]) if kernels != shown else NullLocator()
+    )
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
@@ -165,7 +172,9 @@ def _time_axis(axis: Any, limits: tuple[float, float]) -> None:
 
     axis.axes.set_yscale("log") if axis.axis_name == "y" else axis.axes.set_xscale("log")
     decades = math.log10(limits[1] / limits[0])
-    axis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2 else (1.0, 3.0) if decades > 1 else (1, 1.5, 2, 3, 5, 7)))
+    axis.set_major_locator(
+        LogLocator(subs=(1.0,) if decades > 2 else (1.0, 3.0) if decades > 1 else (1, 1.5, 2, 3, 5, 7))
+    )
     axis.set_major_formatter(lambda value, _: _tick(value))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
@@ -183,7 +192,9 @@ def time_limits(rows: pd.DataFrame) -> tuple[float, float]:
     return low / max((high / low) ** 0.1, 1.2), high
 
 
-def one_shot_panel(rows: pd.DataFrame, styles: Mapping[str, Style], limits: tuple[float, float], prefix: str, title: str) -> str:
+def one_shot_panel(
+    rows: pd.DataFrame, styles: Mapping[str, Style], limits: tuple[float, float], prefix: str, title: str
+) -> str:
     """Amortised (filled) and one-shot (open) time of every backend in one cell, best one-shot first, as SVG."""
     import matplotlib as mpl
 

@@ -91,7 +91,9 @@ def interval(crossing: Crossing) -> str:
 
 def unbroken(text: str) -> str:
     """The text with 'k = 19', '64 × 64', '5 ms' and '95 %' kept on one line."""
-    return re.sub(r"(?<=\bk) = (?=\d)|(?<=\d) × (?=\d)|(?<=\d) (?=%|[mµn]?s\b)", lambda m: m[0].replace(" ", "\u00a0"), text)
+    return re.sub(
+        r"(?<=\bk) = (?=\d)|(?<=\d) × (?=\d)|(?<=\d) (?=%|[mµn]?s\b)", lambda m: m[0].replace(" ", "\u00a0"), text
+    )
 
 
 def joined(items: Sequence[str], last: str = "and") -> str:
@@ -124,7 +126,8 @@ def spans(found: Sequence[Span]) -> str:
     if len(found) > MOST_SPANS_IN_WORDS:
         return f"{_share(found)}; the lead changes {len(found) - 1} times, see the winner map"
     parts = [
-        f"{span.family} ({backends(span)})" + (f" up to about k = {kernel_size(span.until.kernel)}" if span.until else "")
+        f"{span.family} ({backends(span)})"
+        + (f" up to about k = {kernel_size(span.until.kernel)}" if span.until else "")
         for span in found
     ]
     return ", then ".join(parts)

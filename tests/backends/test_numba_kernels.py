@@ -16,6 +16,15 @@ from convbench.problem import DTYPES, MODES, Array, Problem
 
 pytest.importorskip("numba")
 
+
+@pytest.fixture
+def even_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Problems too small for two threads use them all the same."""
+    from convbench.backends import _numba_kernels
+
+    monkeypatch.setattr(_numba_kernels, "useful_threads", lambda threads, products: threads)
+
+
 # Odd, even, non-square, 1xk, kx1, k = 1, k > n on one or both axes, n = 1, and sizes around a tile and a block.
 SHAPES = [
     ((1, 1), (1, 1)),
@@ -65,7 +74,8 @@ def problems(shapes: list[tuple[tuple[int, ...], tuple[int, ...]]], dtype: str, 
     ]
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.usefixtures("even_small_ones")
+@pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_direct_is_exact_on_integers(dtype: str, threads: int) -> None:
     for problem in problems(SHAPES + SIGNALS, dtype, threads):
@@ -75,7 +85,8 @@ def test_direct_is_exact_on_integers(dtype: str, threads: int) -> None:
         np.testing.assert_array_equal(out, expected(problem, image, kernel), err_msg=str(problem))
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.usefixtures("even_small_ones")
+@pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_separable_is_exact_on_integers(dtype: str, threads: int) -> None:
     for problem in problems(SHAPES, dtype, threads):
@@ -96,6 +107,7 @@ def test_direct_is_within_the_direct_bound(dtype: str) -> None:
         assert (error <= terms * problem.unit_roundoff * size + 1e-300).all(), problem
 
 
+@pytest.mark.usefixtures("even_small_ones")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("mode", MODES)
 def test_kernels_of_low_rank_are_summed_pass_by_pass(dtype: str, mode: str) -> None:
@@ -105,6 +117,13 @@ def test_kernels_of_low_rank_are_summed_pass_by_pass(dtype: str, mode: str) -> N
     out = NumbaSeparable().plan(problem, kernel)(image)
     scale = np.abs(image).sum() / image.size * np.abs(kernel).sum()
     np.testing.assert_allclose(out, expected(problem, image, kernel), atol=20 * problem.unit_roundoff * scale, rtol=0)
+
+
+@pytest.mark.parametrize("backend", [NumbaDirect(), NumbaSeparable()])
+def test_threads_change_no_bit(backend: NumbaDirect) -> None:
+    one, two = (Problem((611, 703), (7, 9), threads=threads) for threads in (1, 2))
+    kernel = one.kernel(separable=True)
+    np.testing.assert_array_equal(backend.plan(one, kernel)(one.image()), backend.plan(two, kernel)(one.image()))
 
 
 def test_a_kernel_that_is_not_separable_is_refused_with_its_rank() -> None:

@@ -128,9 +128,13 @@
       const x = get(order.column, a), y = get(order.column, b);
       return x === null || y === null ? (x === null) - (y === null) : order.sign * compare(x, y) || a - b;
     });
+    // a column that is the same in every row, because it was chosen, is left out
+    const fixed = columns.map(column => Boolean(selects[column]?.value) && column !== "family" && column !== "backend");
+    all("thead th", table).forEach((th, c) => { th.hidden = fixed[c]; });
     body.replaceChildren(...rows.slice(0, limit).map(i => {
       const tr = document.createElement("tr");
       columns.forEach((column, c) => {
+        if (fixed[c]) return;
         const td = tr.insertCell();
         td.className = table.tHead.rows[0].cells[c].classList.contains("num") ? "num" : "";
         if (column === "family") {
