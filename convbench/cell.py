@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import math
 import sys
 import time
@@ -18,7 +17,7 @@ import numpy as np
 from convbench.backends.base import Backend, Plan
 from convbench.errors import GateError, UnsupportedError
 from convbench.gate import check
-from convbench.judge import judge_plan
+from convbench.judge import Judge
 from convbench.measure import Rule, Timing, sample
 from convbench.problem import Array, Problem
 from convbench.verdict import Verdict
@@ -97,10 +96,11 @@ def measure_cells(
     cells: dict[str, Cell] = {}
     plans: dict[str, Plan] = {}
     total = 2 * len(chosen)
+    judge = Judge(problem, kernel, image, zero_mean=zero_mean)
     for number, backend in enumerate(chosen):
         if progress:
             progress(number, total, f"gate {backend.name}")
-        cell, plan = _gated(backend, problem, image, kernel, budget, certify, zero_mean)
+        cell, plan = _gated(backend, problem, kernel, budget, certify, judge)
         cells[backend.name] = cell
         if plan is not None:
             plans[backend.name] = plan
@@ -127,7 +127,7 @@ def measure_cells(
 
 
 def _gated(
-    backend: Backend, problem: Problem, image: Array, kernel: Array, budget: float, certify: Certify, zero_mean: bool
+    backend: Backend, problem: Problem, kernel: Array, budget: float, certify: Certify, judge: Judge
 ) -> tuple[Cell, Plan | None]:
     """Judge a backend on this very problem; the plan is returned only if nothing was wrong."""
     cell = Cell(backend.name, backend.family, problem, "n/a")
@@ -137,7 +137,7 @@ def _gated(
     try:
         expected = _predict(backend, problem, kernel)
         if expected > budget:
-            why = f"over the time budget: one execution would take about {expected:.1f} s, budget {budget:g} s"
+            why = f"over the time budget: {expected:.2g} s predicted from a smaller image, budget {budget:g} s"
             return replace(cell, status="skipped", reason=why), None
         start = time.perf_counter()
         plan = backend.plan(problem, kernel)
@@ -145,7 +145,7 @@ def _gated(
         small = certify(backend, problem)
         if small.failures:
             raise GateError(str(small.failures[0]))
-        verdict = judge_plan(plan, backend, kernel, image, zero_mean=zero_mean)
+        verdict = judge.judge(plan, backend)
         cell = replace(
             cell,
             error_over_bound=max(verdict.worst, small.worst),
@@ -171,23 +171,21 @@ def _predict(backend: Backend, problem: Problem, kernel: Array) -> float:
     """Seconds that one execution will take, extrapolated from a smaller image with the same kernel; 0 if surely few."""
     if backend.family not in GROWS_WITH_AREA:
         return 0.0
-    work = float(problem.terms) * math.prod(problem.output_shape)
-    if work < 20 * PROBE_TERMS:
+    work = float(math.prod(problem.kernel_shape)) * math.prod(problem.output_shape)
+    if work < 10 * PROBE_TERMS:
         return 0.0
-    shrink = math.sqrt(PROBE_TERMS / work)
-    if problem.ndim == 1 or problem.kernel_shape[0] == 1:
-        shape = (max(1, round(problem.image_shape[0] * shrink**2)), *problem.image_shape[1:])
-    else:
-        shape = tuple(max(8, round(n * shrink)) for n in problem.image_shape)
-    shape = tuple(max(n, k) if problem.mode == "valid" else n for n, k in zip(shape, problem.kernel_shape, strict=True))
+    # As large as the kernel at least: some methods skip what falls outside the image, others do not.
+    shrink = (PROBE_TERMS / work) ** (1 / problem.ndim)
+    shape = tuple(
+        min(n, max(k, round(n * shrink))) for n, k in zip(problem.image_shape, problem.kernel_shape, strict=True)
+    )
     probe = replace(problem, image_shape=shape)
     plan = backend.plan(probe, kernel)
     data = plan.load(probe.image())
     plan.execute(data)
     start = time.perf_counter()
     plan.execute(data)
-    # The probe's own terms may be fewer than the problem's where the kernel is longer than the probe image.
-    return (time.perf_counter() - start) * work / (float(probe.terms) * math.prod(probe.output_shape))
+    return (time.perf_counter() - start) * math.prod(problem.output_shape) / math.prod(probe.output_shape)
 
 
 def _transfers(plan: Plan, image: Array) -> dict[str, Any]:
@@ -206,24 +204,26 @@ def _one_shots(backend: Backend, problem: Problem, image: Array, kernel: Array) 
     """Plan and plan + execute, repeated with warm caches; and the memory that one of them needs."""
     planned: list[float] = []
     whole: list[float] = []
-    spent = 0.0
-    while len(whole) < MOST_ONE_SHOTS and (len(whole) < 3 or spent < ONE_SHOT_SECONDS):
+
+    def one_shot() -> object:
         start = time.perf_counter()
         plan = backend.plan(problem, kernel)
         data = plan.load(image)
         middle = time.perf_counter()
-        plan.execute(data)
+        result = plan.execute(data)
         end = time.perf_counter()
         planned.append(middle - start)
         whole.append(end - start)
-        spent += end - start
-        if spent > 10 * ONE_SHOT_SECONDS:
-            break
+        return plan, data, result
+
+    memory = peak_memory(one_shot)
+    while len(whole) < MOST_ONE_SHOTS and (sum(whole) < ONE_SHOT_SECONDS or len(whole) < 2):
+        one_shot()
     stopped = f"{len(whole)} one-shots"
     return {
         "plan": Timing(tuple(planned), 1, stopped),
         "one_shot": Timing(tuple(whole), 1, stopped),
-        "peak_memory_bytes": peak_memory(lambda: backend.plan(problem, kernel)(image)),
+        "peak_memory_bytes": memory,
     }
 
 
@@ -232,7 +232,6 @@ def peak_memory(call: Callable[[], object]) -> int | None:
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     if not sys.platform.startswith("linux") or not reset.exists():
         return None
-    gc.collect()
     _trim()
 
     def read(field: str) -> int:
@@ -244,9 +243,9 @@ def peak_memory(call: Callable[[], object]) -> int | None:
         before = read("VmRSS")
         kept = call()
         peak = read("VmHWM")
-        del kept
     except (OSError, StopIteration):
         return None
+    del kept
     return max(0, peak - before)
 
 

@@ -97,8 +97,8 @@ PRESETS = {
                 Slice("signal.Signal", (4096, 65536), (9, 33, 129, 1025)),
                 Slice("rows.Rows", (1024,), (7, 31)),
             ),
-            Rule(warmup=0.01, seconds=0.12, hard_seconds=1.5, noise=0.02, patience=8, most=25),
-            budget=0.6,
+            Rule(warmup=0.01, seconds=0.1, hard_seconds=0.8, noise=0.02, patience=8, most=25),
+            budget=0.25,
         ),
         Preset(
             "standard",

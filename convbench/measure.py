@@ -93,7 +93,7 @@ class _Cell:
             self.call()
             now = self.clock()
             fastest, elapsed, calls = min(fastest, now - start), now - begin, calls + 1
-            if elapsed > self.rule.hard_seconds / 2:
+            if elapsed > self.rule.seconds:  # so slow that one call is warm-up enough
                 break
         return max(1, math.ceil(self.rule.sample / max(fastest, 1e-9)))
 

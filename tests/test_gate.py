@@ -9,7 +9,7 @@ from planted import Spoiled, direct, fourier
 
 import convbench
 from convbench.errors import ArgumentError, UnsupportedError
-from convbench.judge import judge_plan
+from convbench.judge import Judge
 from convbench.problem import Problem
 
 # -- faults that the small problems must reveal --------------------------------------------------------------------
@@ -341,7 +341,7 @@ SIZES = [((300, 260), (7, 7)), ((257, 300), (31, 30)), ((300, 200), (1, 15)), ((
 def judge(backend, problem, image=None, kernel=None, zero_mean=True):
     kernel = problem.kernel() if kernel is None else kernel
     image = problem.image() if image is None else image
-    return judge_plan(backend.plan(problem, kernel), backend, kernel, image, zero_mean=zero_mean)
+    return Judge(problem, kernel, image, zero_mean=zero_mean).judge(backend.plan(problem, kernel), backend)
 
 
 def spoil(where, how):

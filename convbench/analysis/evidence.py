@@ -39,8 +39,8 @@ class Evidence:
         keys = list(self.cells)
         frame = pd.DataFrame({name: [key[i] for key in keys] for i, name in enumerate(CELL)})
         for name in ("family", "library", "library_version", "reason", "input_sha256", "stopped", "status"):
-            frame[name] = [_text(r.get(name)) for r in records]
-        frame["measured_at"] = [_text(r.get("time")) for r in records]
+            frame[name] = pd.Series([_text(r.get(name)) for r in records], dtype="str")
+        frame["measured_at"] = pd.Series([_text(r.get("time")) for r in records], dtype="str")
         for name, source in _NUMBERS.items():
             frame[name] = _numbers([r.get(source) for r in records])
         frame["worst_index"] = pd.Series([_index(r.get("worst_index")) for r in records], dtype=object)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 
 from convbench.problem import Problem, Shape
 
@@ -18,17 +19,21 @@ _ODD = {
 }
 
 
+@functools.cache
 def slowness(length: int) -> float:
-    """How much dearer a sample is at a length made of the factors 2, 3, 5, 7 than at a power of two."""
+    """How much dearer a sample is at this good size than at a power of two."""
     twos = (length & -length).bit_length() - 1
     return _ODD[length >> twos] * _FEW_TWOS ** max(0, min(5, length.bit_length() - 1) - twos)
 
 
 @functools.cache
 def good_size(least: int) -> int:
-    """The length from *least* upward that transforms quickest: a little longer is often much quicker."""
+    """The length from *least* upward that is quickest: a little longer is often much quicker.
+
+    The root: of two axes, one's length adds samples to both transforms, but slows its own only.
+    """
     lengths = [odd << max(0, -(-least // odd) - 1).bit_length() for odd in _ODD]
-    return min(lengths, key=lambda length: length * slowness(length))
+    return min(lengths, key=lambda length: length * math.sqrt(slowness(length)))
 
 
 def circular_sizes(problem: Problem) -> Shape:

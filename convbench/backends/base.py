@@ -14,8 +14,8 @@ never changes its input, and never returns memory that a later call overwrites.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
-import importlib.util
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal
 
@@ -65,6 +65,14 @@ class Plan(ABC):
         return self.store(self.execute(self.load(image)))
 
 
+@functools.cache  # looking through all installed packages takes milliseconds
+def _version(library: str) -> str | None:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 class Backend(ABC):
     """One way to convolve: a library's operation made to return true convolution."""
 
@@ -89,14 +97,11 @@ class Backend(ABC):
 
     def version(self) -> str | None:
         """Version of the library, None where it is not installed; imports nothing."""
-        try:
-            return importlib.metadata.version(self.library)
-        except importlib.metadata.PackageNotFoundError:
-            return None
+        return _version(self.library)
 
     def available(self) -> bool:
         """Whether the library is installed; imports nothing."""
-        return self.version() is not None or importlib.util.find_spec(self.module) is not None
+        return self.version() is not None
 
     def unsupported(self, problem: Problem) -> str | None:
         """Why this backend cannot run the problem, or None; decided without importing the library where possible."""

@@ -15,17 +15,18 @@ def gate_table(gate: pd.DataFrame) -> dict[str, Any] | None:
     """Backends against dtype and axes: ok with the worst error over bound, n/a, failed; and the reasons."""
     if gate.empty:
         return None
-    columns = sorted({(str(d), int(n)) for d, n in zip(gate["dtype"], gate["ndim"].fillna(0), strict=True)})
+    columns = {(str(d), int(n)) for d, n in zip(gate["dtype"], gate["ndim"].fillna(0), strict=True)}
+    order = sorted(columns, key=lambda column: (words.dtype_place(column[0]), column[1]))
     rows, reasons = [], []
     for backend, judged in gate.groupby("backend", sort=True):
         places = dict(list(judged.groupby(["dtype", "ndim"])))
-        rows.append({"backend": backend, "cells": [_gate_cell(places.get(column)) for column in columns]})
+        rows.append({"backend": backend, "cells": [_gate_cell(places.get(column)) for column in order]})
         faults = judged[(judged["status"] != "ok") & (judged["reason"] != "")]
         for (status, reason), part in faults.groupby(["status", "reason"], sort=True):
             where = words.joined(sorted(set(part["dtype"])))
             reasons.append({"backend": backend, "status": status, "reason": reason, "where": where})
     return {
-        "columns": [f"{dtype}, {ndim}-D" for dtype, ndim in columns],
+        "columns": [f"{dtype}, {ndim}-D" for dtype, ndim in order],
         "rows": rows,
         "reasons": sorted(reasons, key=lambda r: (r["status"] != "failed", r["backend"])),
         "checks": int(gate["checks"].fillna(0).sum()),

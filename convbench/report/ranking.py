@@ -15,7 +15,7 @@ MOST_ROWS = 12_000
 KEYS = ("layout", "image", "kernel", "dtype", "device", "threads")
 _PLACE = ["layout", "dtype", "device", "threads", "image", "kernel"]
 _NUMBERS = (
-    "execute_s", "execute_low_s", "execute_high_s", "one_shot_s", "plan_s", "load_s", "store_s", "peak_memory_bytes",
+    "execute_s", "execute_low_s", "execute_high_s", "one_shot_s", "plan_s", "peak_memory_bytes",
     "error_over_bound",
 )  # fmt: skip
 
@@ -43,7 +43,7 @@ def payload(rows: pd.DataFrame) -> dict[str, Any]:
     data: dict[str, Any] = {"words": {}, "columns": {}, "rows": len(kept), "of": len(rows)}
     for name in (*KEYS, "backend", "family"):
         codes, values = pd.factorize(kept[name], sort=True)
-        data["words"][name] = [v.item() if hasattr(v, "item") else str(v) for v in values]
+        data["words"][name] = values.tolist()
         data["columns"][name] = codes.tolist()
     data["words"]["css"] = [family_class(f) for f in data["words"]["family"]]
     for name in (*_NUMBERS, "ratio"):

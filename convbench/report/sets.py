@@ -61,7 +61,7 @@ def sets(cells: pd.DataFrame) -> list[Set]:
     def rank(s: Set) -> tuple[Any, ...]:
         unusual = sum(getattr(s, name) != value for name, value in USUAL.items())
         place = layouts.index(s.layout) if s.layout in layouts else len(layouts)
-        return (unusual > 0, place, s.dtype != USUAL["dtype"], s.dtype, s.device, s.threads)
+        return (unusual > 0, place, words.dtype_place(s.dtype), s.device, s.threads)
 
     return sorted(found, key=rank)
 

@@ -10,6 +10,7 @@ from convbench.analysis.crossover import Crossing
 from convbench.analysis.envelope import Span
 
 LAYOUTS = {"image": "Images", "signal": "Signals", "rows": "Rows"}
+_DTYPES = ("float32", "float64", "complex64", "complex128")
 LAYOUT_MEANS = {
     "image": "an n × n image with a k × k kernel",
     "signal": "a signal of length n with a kernel of length k",
@@ -41,7 +42,8 @@ def digits(value: float, count: int = 3) -> str:
     """Significant digits without an exponent: 0.123, 1.23, 12.3, 123, 1234."""
     if not math.isfinite(value):
         return ""
-    places = count - 1 - (math.floor(math.log10(abs(value))) if value else 0)
+    rounded = abs(float(f"{value:.{count - 1}e}"))  # 0.9999 becomes 1.00, not 1.000
+    places = count - 1 - (math.floor(math.log10(rounded)) if rounded else 0)
     return f"{value:.{min(max(places, 0), 9)}f}"
 
 
@@ -67,6 +69,11 @@ def thread_words(threads: int) -> str:
 
 def set_title(layout: str, dtype: str, device: str, threads: int) -> str:
     return f"{LAYOUTS.get(layout, layout)}, {dtype}, {device}, {thread_words(threads)}"
+
+
+def dtype_place(dtype: str) -> tuple[int, str]:
+    """A sort key: the order in which people think of dtypes."""
+    return (_DTYPES.index(dtype) if dtype in _DTYPES else len(_DTYPES), dtype)
 
 
 def things(layout: str, dtype: str, n: int) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from synthetic import Model, crossing_at, write_results
 
 from convbench.analysis.crossover import NO_COMMON_RANGE, crossovers, describe_crossing, family_best, winners
 from convbench.analysis.envelope import envelope
 from convbench.analysis.table import read_results
-from tests.synthetic import Model, crossing_at, write_results
 
 KERNELS = (3, 5, 7, 11, 15, 21, 31, 51, 101)
 
@@ -65,7 +65,11 @@ def test_the_same_seed_gives_the_same_interval_whatever_else_there_is(tmp_path: 
 
 
 def test_the_best_backend_of_each_family_takes_part(tmp_path: Path) -> None:
-    models = {**crossing_at(20.0), "slow-direct": Model("direct", lambda n, k: 1.0), "slow-fft": Model("fft", lambda n, k: 1.0)}
+    models = {
+        **crossing_at(20.0),
+        "slow-direct": Model("direct", lambda n, k: 1.0),
+        "slow-fft": Model("fft", lambda n, k: 1.0),
+    }
     cells = cells_of(tmp_path, models, noise=0.0)
     assert crossovers(cells)["kernel"].tolist() == pytest.approx([20.0])
     assert set(family_best(cells)["backend"]) == {"direct-a", "fft-a"}
@@ -79,7 +83,10 @@ def test_no_crossover_is_said_plainly(tmp_path: Path) -> None:
 
 
 def test_no_common_range_is_said_plainly(tmp_path: Path) -> None:
-    models = {"d": Model("direct", lambda n, k: 1e-3 if k < 10 else 9.0), "f": Model("fft", lambda n, k: 9.0 if k < 10 else 1e-3)}
+    models = {
+        "d": Model("direct", lambda n, k: 1e-3 if k < 10 else 9.0),
+        "f": Model("fft", lambda n, k: 9.0 if k < 10 else 1e-3),
+    }
     [row] = crossovers(cells_of(tmp_path, models, budget_s=1.0)).to_dict("records")
     assert (row["statement"], row["kernels"]) == (NO_COMMON_RANGE, 0)
 
@@ -106,7 +113,7 @@ def test_several_crossings_are_all_kept_first_one_first(tmp_path: Path) -> None:
     assert row["kernel"] == pytest.approx(9, rel=0.05)
     assert [(c.faster_below, c.faster_above) for c in row["others"]] == [("fft", "direct"), ("direct", "fft")]
     assert [21 < c.kernel < 31 or 51 < c.kernel < 101 for c in row["others"]] == [True, True]
-    assert row["statement"].startswith("direct is faster up to a kernel size of about 9")
+    assert row["statement"].startswith("direct is faster up to a kernel size of about 8.9")
     assert row["statement"].endswith("then fft")
     assert row["statement"].count("then") == 3
 
@@ -162,7 +169,10 @@ def test_envelope_leaves_out_what_it_is_told_to(tmp_path: Path) -> None:
 
 
 def test_envelope_says_between_which_sizes_where_no_more_is_known(tmp_path: Path) -> None:
-    models = {"d": Model("direct", lambda n, k: 1e-3 if k < 10 else 9.0), "f": Model("fft", lambda n, k: 9.0 if k < 10 else 1e-3)}
+    models = {
+        "d": Model("direct", lambda n, k: 1e-3 if k < 10 else 9.0),
+        "f": Model("fft", lambda n, k: 9.0 if k < 10 else 1e-3),
+    }
     cells = cells_of(tmp_path, models, budget_s=1.0)
     [spans] = envelope(cells, crossovers(cells)).values()
     until = spans[0].until
