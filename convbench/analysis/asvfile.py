@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from convbench.analysis.evidence import times
-from convbench.analysis.schema import TEXT, WHOLE
+from convbench.analysis.schema import TEXT, WHOLE, fits
 
 # asv metric -> column of the table
 METRICS = {
@@ -70,6 +70,7 @@ def read_asv_file(path: Path, machine: str, benchmarks: Any = None) -> AsvFile:
         results = Results.load(str(path), machine_name=machine)
         date = pd.Timestamp(float(results.date), unit="ms", tz="UTC")
         commit, env = str(results.commit_hash)[:8], str(results.env_name)
+        f"{commit}{env}".encode()  # half of a surrogate pair is no text: this raises
         names = sorted(results.get_all_result_keys())
     except UserError as error:
         raise ValueError(_short(str(error), path)) from error
@@ -108,9 +109,12 @@ def _metric(results: Any, name: str, metric: str, param_names: tuple[str, ...]) 
     if len(stored) != len(param_names) or set(param_names) != set(PARAM_NAMES):
         raise ValueError(f"parameters are {', '.join(param_names)}; needed are {', '.join(PARAM_NAMES)}")
     literal = [[ast.literal_eval(v) for v in axis] for axis in stored]
-    for axis, kind in zip(literal, [int if p in WHOLE else str for p in param_names], strict=True):
-        if not all(type(v) is kind for v in axis):
-            raise ValueError(f"parameter values {axis[:3]} are not all of type {kind.__name__}")
+    for param, axis in zip(param_names, literal, strict=True):
+        if not all(fits(param, v) for v in axis):
+            raise ValueError(f"{param} cannot be any of {str(axis[:3]).encode(errors='replace').decode()}")
+    "".join(
+        str(v) for axis in literal for v in axis
+    ).encode()  # half of a surrogate pair is no text: this raises a ValueError
     index = pd.MultiIndex.from_product(literal, names=param_names).reorder_levels(list(PARAM_NAMES))
     frame = pd.DataFrame(index=index)
     frame[METRICS[metric]] = _floats(values)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from convbench.analysis.schema import CELL, WHOLE
+from convbench.analysis.schema import CELL, fits
 
 Record = dict[str, Any]
 
@@ -62,7 +62,10 @@ def read_evidence(path: Path) -> Evidence:
         if not line.strip():
             continue
         try:
-            wrong = _add(evidence, json.loads(line))
+            record = json.loads(line)
+            if "\\ud" in line:  # half of a surrogate pair is no text: this raises a ValueError
+                json.dumps(record, ensure_ascii=False).encode()
+            wrong = _add(evidence, record)
         except (ValueError, RecursionError):
             last = number == len(lines)  # no newline after it
             wrong = "is half-written (the run was interrupted, or still writes)" if last else "is not JSON"
@@ -81,13 +84,18 @@ def _add(evidence: Evidence, record: Any) -> str:
                 return f"has an unknown status {str(record['status'])[:40]!r}"
             evidence.cells[_key(record)] = record
         elif kind == "gate":
-            key = (str(record["backend"]), int(record["ndim"]), str(record["dtype"]), *map(record.get, _GATED_ON))
+            key = (
+                str(record["backend"]),
+                int(record["ndim"]),
+                str(record["dtype"]),
+                *map(str, map(record.get, _GATED_ON)),
+            )
             evidence.gates[key] = {**record, "status": str(record["status"])}
         elif kind == "run":
             evidence.runs[str(record["run"])] = record
         else:
             return "is not a record of convbench"
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         return f"is an incomplete {kind} record ({type(error).__name__}: {str(error)[:60]})"
     return ""
 
@@ -95,7 +103,7 @@ def _add(evidence: Evidence, record: Any) -> str:
 def _key(record: Record) -> tuple[Any, ...]:
     key = tuple([record[name] for name in CELL])
     for name, value in zip(CELL, key, strict=True):
-        if type(value) is not (int if name in WHOLE else str):
+        if not fits(name, value):
             raise TypeError(f"{name} is {str(value)[:30]!r}")
     return key
 
@@ -109,7 +117,7 @@ def _numbers(values: list[Any]) -> pd.Series:
 
 
 def _index(value: Any) -> tuple[int, ...] | None:
-    return tuple(value) if isinstance(value, list) and all(isinstance(i, int) for i in value) else None
+    return tuple(value) if isinstance(value, list) and all(type(i) is int and abs(i) < 2**53 for i in value) else None
 
 
 def _samples(execute: Any) -> list[float]:

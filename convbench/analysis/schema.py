@@ -25,6 +25,13 @@ COLUMNS = (
 )  # fmt: skip
 
 
+def fits(name: str, value: object) -> bool:
+    """Whether this can be the value of a column of CELL: text, or a positive whole number that a table can hold."""
+    if name in WHOLE:
+        return type(value) is int and 0 < value < 2**53
+    return type(value) is str
+
+
 def measured(cells: pd.DataFrame) -> pd.DataFrame:
     """The rows that may be shown as a measurement: evidence says ok, and there is a time.
 

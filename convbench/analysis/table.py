@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import json
+import math
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from convbench.analysis.schema import CELL, COLUMNS, SECONDS, TEXT, WHERE, WHOLE
 from convbench.errors import StorageError
 
 Progress = Callable[[int, int, str], None]
+Where = tuple[str, str, str]
 
 GATE_COLUMNS = (
     *WHERE, "backend", "ndim", "dtype", "mode", "device", "threads",
@@ -38,13 +41,13 @@ class Results:
     cells: one row for each machine x commit x env x cell, columns as in schema.COLUMNS; commit is its first 8 digits,
         date the commit's, times in seconds, `samples` a list of seconds a call, [] where none were kept.
     gate: one row for each backend x ndim x dtype that was judged. machines: name -> asv's machine file.
-    runs: the run records, with machine, commit and env added. problems: (file, what was wrong with it).
+    runs: ((machine, commit, env), run record). problems: (file, what was wrong with it).
     """
 
     cells: pd.DataFrame
     gate: pd.DataFrame
     machines: dict[str, dict[str, Any]]
-    runs: list[Record]
+    runs: list[tuple[Where, Record]]
     problems: list[tuple[str, str]]
 
 
@@ -63,7 +66,7 @@ def read_results(results_dir: str | Path, conf: Any = None, progress: Progress |
     machines: dict[str, dict[str, Any]] = {}
     tables: list[pd.DataFrame] = []
     gates: list[Record] = []
-    runs: list[Record] = []
+    runs: list[tuple[Where, Record]] = []
     with _no_garbage_collection():
         benchmarks = _benchmarks(root, conf, problems)
         todo = [(f, m, stem) for f, m in _machines(root, machines, problems) for stem in _stems(f)]
@@ -74,10 +77,11 @@ def read_results(results_dir: str | Path, conf: Any = None, progress: Progress |
             if asv is None and evidence is None:
                 continue
             where = _where(machine, stem, asv)
+            place = dict(zip(WHERE, where, strict=True))
             evidence = evidence or Evidence()
-            tables.append(_cells(asv, evidence).assign(**where, date=_date(asv, evidence)))
-            gates += [{**g, **where} for g in evidence.gates.values()]
-            runs += [{**r, **where} for r in evidence.runs.values()]
+            tables.append(_cells(asv, evidence).assign(**place, date=_date(asv, evidence)))
+            gates += [{**g, **place} for g in evidence.gates.values()]
+            runs += [(where, r) for r in evidence.runs.values()]
         cells = _concat(tables)
     if cells.empty:
         found = "".join(f"\n  {file}: {wrong}" for file, wrong in problems[:20])
@@ -111,6 +115,7 @@ def _machines(
             name = machine["machine"]
             if not isinstance(name, str):
                 raise TypeError("no name")
+            json.dumps(machine, ensure_ascii=False).encode()  # half of a surrogate pair is no text: this raises
         except FileNotFoundError:
             if _stems(folder):
                 problems.append((folder.name, "has no machine.json; skipped: run `asv machine --yes`, then measure"))
@@ -148,9 +153,9 @@ def _read_pair(
     return asv, evidence
 
 
-def _where(machine: str, stem: str, asv: AsvFile | None) -> dict[str, str]:
+def _where(machine: str, stem: str, asv: AsvFile | None) -> Where:
     commit, _, env = stem.partition("-")
-    return {"machine": machine, "commit": asv.commit if asv else commit[:8], "env": asv.env if asv else env}
+    return machine, asv.commit if asv else commit[:8], asv.env if asv else env
 
 
 def _date(asv: AsvFile | None, evidence: Evidence) -> pd.Timestamp:
@@ -237,9 +242,9 @@ def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 def _gate_frame(gates: list[Record]) -> pd.DataFrame:
     frame = pd.DataFrame([{c: g.get(c) for c in GATE_COLUMNS} for g in gates], columns=list(GATE_COLUMNS))
-    for column in ("ndim", "checks", "error_over_bound"):
-        frame[column] = pd.to_numeric(frame[column], errors="coerce")
-    for column in ("worst", "reason"):
+    for column in ("ndim", "threads", "checks", "error_over_bound"):
+        frame[column] = pd.to_numeric(frame[column], errors="coerce").replace([math.inf, -math.inf], math.nan)
+    for column in ("backend", "dtype", "mode", "device", "status", "worst", "reason"):
         frame[column] = [v if isinstance(v, str) else "" if v is None else str(v) for v in frame[column]]
     return frame
 

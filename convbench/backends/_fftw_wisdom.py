@@ -11,17 +11,13 @@ import contextlib
 import functools
 import hashlib
 import platform
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from convbench.errors import StorageError
 from convbench.files import atomic_write
-from convbench.problem import Array
 
-EFFORT = "FFTW_MEASURE"  # patient planning takes ten times as long and gains 5 to 10 %
 _SECONDS = 5.0  # to wait for another process that writes; then this run's wisdom is not kept
-_known: dict[Path, tuple[int, int, int]] = {}
+_loaded: dict[Path, tuple[int, ...]] = {}
 
 
 def wisdom_file() -> Path:
@@ -31,52 +27,33 @@ def wisdom_file() -> Path:
     return Path(platformdirs.user_cache_dir("convbench", appauthor=False)) / f"fftw-{_maker()}.wisdom"
 
 
-@contextlib.contextmanager
-def planning() -> Iterator[Callable[..., Any]]:
-    """Yields a stand-in for pyfftw.FFTW that knows what other runs learnt; what it learns is kept for them."""
+def load() -> None:
+    """Import the file, unless this process has and it is unchanged since."""
+    import pyfftw
+
+    path = wisdom_file()
+    with contextlib.suppress(OSError):
+        state = path.stat()
+        version = (state.st_mtime_ns, state.st_size, state.st_ino)
+        if _loaded.get(path) != version:
+            checksum, _, body = path.read_bytes().partition(b"\n")
+            if checksum == _checksum(body):
+                pyfftw.import_wisdom(tuple(body.split(b"\0")))  # double, single, long double
+            _loaded[path] = version
+
+
+def save() -> None:
+    """Add what this process knows to the file; merge with what other processes wrote meanwhile."""
     import filelock
     import pyfftw
 
-    learnt = False
-
-    def fft(source: Array, target: Array, axes: tuple[int, ...], inverse: bool = False, threads: int = 1) -> Any:
-        nonlocal learnt
-        make = functools.partial(
-            pyfftw.FFTW, source, target, axes, "FFTW_BACKWARD" if inverse else "FFTW_FORWARD", threads=threads
-        )
-        try:
-            return make(flags=(EFFORT, "FFTW_WISDOM_ONLY"))
-        except RuntimeError:
-            learnt = EFFORT != "FFTW_ESTIMATE"
-            return make(flags=(EFFORT,))
-
     path = wisdom_file()
-    _learn(path)
-    yield fft
-    if learnt:
-        with contextlib.suppress(OSError, StorageError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(path.with_suffix(".lock"), timeout=_SECONDS):
-                _learn(path)  # what another process wrote meanwhile: merge, never lose
-                body = b"\0".join(pyfftw.export_wisdom())
-                atomic_write(path, _checksum(body) + b"\n" + body)
-
-
-def _learn(path: Path) -> None:
-    """Import what is in the file, unless it is the same as last time."""
-    import pyfftw
-
-    try:
-        state = path.stat()
-        version = (state.st_mtime_ns, state.st_size, state.st_ino)
-        if _known.get(path) == version:
-            return
-        checksum, _, body = path.read_bytes().partition(b"\n")
-    except OSError:
-        return
-    if checksum == _checksum(body):
-        pyfftw.import_wisdom(tuple(body.split(b"\0")))  # double, single, long double
-    _known[path] = version
+    with contextlib.suppress(OSError, StorageError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(path.with_suffix(".lock"), timeout=_SECONDS):
+            load()
+            body = b"\0".join(pyfftw.export_wisdom())
+            atomic_write(path, _checksum(body) + b"\n" + body)
 
 
 def _checksum(body: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""Which tile is quickest for overlap-save, and where each tile lies.
+"""Which tile is quickest for overlap-save.
 
-The cost is counted in floating-point operations of a real transform along rows. It picks a tile 4 % slower than the
-best of 26 in the mean (23 % at worst) over 28 problems of 512x512 to 4096x4096, k = 5 to 127, float32 and float64.
+The cost is counted in floating-point operations of a real transform by rows. Over 28 problems of 512x512 to 4096x4096,
+k = 5 to 127, float32 and float64, it picked a tile 5 % slower than the best of 26 in the mean, 23 % at worst.
 """
 
 from __future__ import annotations
@@ -11,59 +11,58 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from convbench.backends._fft_size import circular_sizes, good_size, slowness
+from convbench.backends._fft import circular_sizes, good_size, slowness
 from convbench.problem import Problem, Shape
 
-_TILE = 1.5e5  # the calls that a tile takes, about 6 us
-_CODELETS = (8, 16, 32, 64, 128)  # column lengths that FFTW does in one pass, and what they then cost
-_ONE_PASS = 0.7
+_CALLS = 1.5e5  # what a tile costs in calls, about 6 us
+_ONE_PASS = 0.7  # what a column of these lengths costs, as FFTW does it without going through memory twice
+_ONE_PASS_LENGTHS = (8, 16, 32, 64, 128)
+_CACHED = 1 << 16  # samples of a tile along whose rows or columns nothing is transformed
 _SCRATCH = 48 << 20  # bytes, all threads together
-_CACHED = 1 << 16  # samples of a tile whose size along some axis does not matter
 
 
 def best_tile(problem: Problem, rows: int) -> Shape | None:
-    """Tile for *rows* output rows (samples in 1-D) a thread, or None where one transform of everything is quicker."""
-    whole = tuple(map(good_size, circular_sizes(problem)))
-    itemsize = np.dtype(problem.dtype).itemsize
-    fits = [
-        tile
-        for tile in _candidates(problem, rows, whole)
-        if 3 * itemsize * math.prod(tile) * problem.threads <= _SCRATCH and any(t < w for t, w in zip(tile, whole, strict=True))
-    ]
-    size = (rows, *problem.output_shape[1:])
-    best = min(fits, key=lambda tile: _cost(problem, tile, whole, size), default=None)
-    if best is None or problem.threads * _cost(problem, best, whole, size) > _cost(problem, whole, whole, problem.output_shape):
+    """Tile for a thread's share of *rows* output rows (1-D: samples); None where one transform of all is quicker."""
+    if math.prod(problem.kernel_shape) == 1:
+        return None  # nothing to transform
+    whole = circular_sizes(problem)
+    share = (rows, *problem.output_shape[1:])
+    most = _SCRATCH // (3 * np.dtype(problem.dtype).itemsize * problem.threads)
+    tiles = [tile for tile in _tiles(problem, share, whole) if math.prod(tile) <= most]
+    best = min(tiles, key=lambda tile: _cost(problem, tile, share, whole), default=None)
+    if best is None or all(t >= n for t, n in zip(best, whole, strict=True)):
         return None
-    return best
+    at_once = tuple(good_size(n) if k > 1 else n for n, k in zip(whole, problem.kernel_shape, strict=True))
+    dear = problem.threads * _cost(problem, best, share, whole) > _cost(problem, at_once, problem.output_shape, whole)
+    return None if dear else best
 
 
-def _candidates(problem: Problem, rows: int, whole: Shape) -> Iterator[Shape]:
-    """Tiles that divide the output evenly, and powers of two."""
-    k, size = problem.kernel_shape, (rows, *problem.output_shape[1:])
+def _tiles(problem: Problem, share: Shape, whole: Shape) -> Iterator[Shape]:
+    """Tiles that divide the share evenly, and powers of two, never longer than needed."""
     lengths = []
-    for axis, (n, taps) in enumerate(zip(size, k, strict=True)):
-        even = {good_size(-(-n // parts) + taps - 1) for parts in range(1, 65)} if taps > 1 else set()
+    for size, k, needed in zip(share, problem.kernel_shape, whole, strict=True):
+        even = {good_size(-(-size // parts) + k - 1) for parts in range(1, 65)}
         powers = {1 << i for i in range(3, 16)}
-        lengths.append(sorted(t for t in even | powers if taps + 7 <= t < whole[axis]) + [whole[axis]])
+        most = good_size(needed)
+        lengths.append(sorted({most} | {t for t in even | powers if k + 7 <= t < most}))
     if problem.ndim == 1:
-        yield from ((t,) for t in lengths[0])
-    elif k[0] == 1:  # rows only: as many as fit in the cache
-        yield from ((max(1, min(rows, _CACHED // t)), t) for t in lengths[1])
-    elif k[1] == 1:
-        yield from ((t, max(2, min(whole[1] + whole[1] % 2, _CACHED // t // 2 * 2))) for t in lengths[0])
+        yield from ((length,) for length in lengths[0])
+    elif problem.kernel_shape[0] == 1:
+        yield from ((max(1, min(share[0], _CACHED // width)), width) for width in lengths[1])
+    elif problem.kernel_shape[1] == 1:
+        yield from ((height, max(2, min(whole[1] + 1, _CACHED // height) & ~1)) for height in lengths[0])
     else:
-        yield from ((a, b) for a in lengths[0] for b in lengths[1])
+        yield from ((height, width) for height in lengths[0] for width in lengths[1])
 
 
-def _cost(problem: Problem, tile: Shape, whole: Shape, size: Shape) -> float:
-    """Of size[0] output rows."""
-    k = problem.kernel_shape
-    steps = [t - taps + 1 for t, taps in zip(tile, k, strict=True)]
-    across = 1 if tile[-1] >= whole[-1] else math.ceil(size[-1] / steps[-1])
-    transform = 2.5 * tile[-1] * math.log2(tile[-1]) * slowness(tile[-1]) if k[-1] > 1 else 0
+def _cost(problem: Problem, tile: Shape, share: Shape, whole: Shape) -> float:
+    (width, taps, size), needed = (tile[-1], problem.kernel_shape[-1], share[-1]), whole[-1]
+    across = 1 if width >= needed else math.ceil(size / (width - taps + 1))
+    row = 2.5 * width * math.log2(width) * slowness(width) if taps > 1 else 0.0
     if problem.ndim == 1:
-        return across * (2 * transform + _TILE * tile[0] / _CACHED)
-    down = math.ceil(size[0] / steps[0])
-    columns = 5 * tile[1] * tile[0] * math.log2(tile[0]) * slowness(tile[0]) if k[0] > 1 else 0
-    columns *= _ONE_PASS if tile[0] in _CODELETS else 1
-    return across * (down * (2 * steps[0] * transform + columns + _TILE) + (k[0] - 1) * transform)
+        return across * (2 * row + _CALLS * width / _CACHED)
+    height, shared = tile[0], problem.kernel_shape[0] - 1
+    columns = 5 * width * height * math.log2(height) * slowness(height) if shared else 0.0
+    columns *= _ONE_PASS if height in _ONE_PASS_LENGTHS else 1
+    step = height - shared
+    return across * (math.ceil(share[0] / step) * (2 * step * row + columns + _CALLS) + shared * row)

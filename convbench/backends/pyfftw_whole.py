@@ -1,16 +1,16 @@
 """pyFFTW: one FFT of the whole image.
 
-Requires pyfftw. Real transforms for real data, in place, at the shortest length that transforms quickly; the kernel's
-transform and the 1/N of the inverse are done in the plan. FFTW measures which of its algorithms is quickest
-(FFTW_MEASURE); what it learns is kept between runs.
+Requires pyfftw. Real transforms for real data, in place, at the shortest length that transforms quickly, and along
+no axis on which the kernel has length 1; the kernel's transform and the 1/N of the inverse are done in the plan. FFTW
+measures which of its algorithms is quickest (FFTW_MEASURE); what it learns is kept between runs.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from convbench.backends._fft_size import circular_sizes, good_size
-from convbench.backends._fftw_wisdom import planning
+from convbench.backends._fft import circular_sizes, good_size, kernel_transform
+from convbench.backends._fftw import aligned, nothing, planning
 from convbench.backends.base import Backend, Plan
 from convbench.convention import Convention
 from convbench.problem import Array, Problem
@@ -31,32 +31,29 @@ class PyfftwWhole(Backend):
 
 class WholePlan(Plan):
     def __init__(self, problem: Problem, kernel: Array) -> None:
-        import pyfftw
-
         super().__init__(problem)
-        sizes = tuple(map(good_size, circular_sizes(problem)))
-        axes = tuple(range(problem.ndim))
-        last = sizes[-1] if problem.is_complex else sizes[-1] // 2 + 1
-        self.spectrum = pyfftw.zeros_aligned((*sizes[:-1], last), np.result_type(problem.dtype, np.complex64), n=64)
+        axes = tuple(axis for axis, k in enumerate(problem.kernel_shape) if k > 1)
+        least = zip(circular_sizes(problem), problem.kernel_shape, strict=True)
+        sizes = tuple(good_size(n) if k > 1 else n + n % 2 for n, k in least)
+        halved = not problem.is_complex and problem.kernel_shape[-1] > 1
+        # Without a transform along rows, two real samples of a row pass for a complex one.
+        length = sizes[-1] if problem.is_complex else sizes[-1] // 2 + halved
+        self.spectrum = aligned((*sizes[:-1], length), np.result_type(problem.dtype, np.complex64))
         self.padded = self.spectrum.view(problem.dtype)[..., : sizes[-1]]  # in place: half the memory, and quicker
-        with planning() as fft:
-            self.forward = fft(self.padded, self.spectrum, axes, threads=problem.threads)
-            self.backward = fft(self.spectrum, self.padded, axes, inverse=True, threads=problem.threads)
-        self._pad(kernel)
-        self.forward.execute()
-        self.kernel = pyfftw.empty_aligned(self.spectrum.shape, self.spectrum.dtype, n=64)
-        np.multiply(self.spectrum, 1 / self.padded.size, out=self.kernel)
+        self.kernel = kernel_transform(kernel, sizes)
+        self.forward = self.backward = nothing
+        source = self.padded if halved else self.spectrum
+        if axes:
+            with planning() as fft:
+                self.forward = fft(source, self.spectrum, axes, threads=problem.threads)
+                self.backward = fft(self.spectrum, source, axes, inverse=True, threads=problem.threads)
 
-    def _pad(self, data: Array) -> None:
-        """Data into the padded array's corner, zeros everywhere else."""
+    def execute(self, data: Array) -> Array:
         inside = tuple(map(slice, data.shape))
         for axis, length in enumerate(data.shape):
             self.padded[(*inside[:axis], slice(length, None))] = 0
         self.padded[inside] = data
-
-    def execute(self, data: Array) -> Array:
-        self._pad(data)
-        self.forward.execute()
+        self.forward()
         np.multiply(self.spectrum, self.kernel, out=self.spectrum)
-        self.backward.execute()
+        self.backward()
         return self.padded[self.problem.output_slices].copy()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from convbench.backends._fft_size import circular_sizes, good_size
+from convbench.backends._fft import circular_sizes, good_size
 from convbench.backends._torch import TorchBackend, TorchPlan
 from convbench.backends.base import Plan
 from convbench.problem import Array, Problem

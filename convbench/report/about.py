@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from convbench.analysis.table import Results
+from convbench.analysis.table import Results, Where
 from convbench.report import words
 
 
@@ -65,13 +65,16 @@ def not_shown(cells: pd.DataFrame) -> list[dict[str, Any]]:
 
 def facts(machine: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """What is known of the machine (asv's file, then the last run's), the versions, the runs and their warnings."""
-    known = {k: v for k, v in machine.items() if k not in ("version",)}
+    known = {k: v for k, v in machine.items() if k != "version"}
+    if str(known.get("ram")).isdigit():
+        known["ram"] = words.size_bytes(float(known["ram"]))
     versions: dict[str, str] = {}
     told, warned = [], []
     for run in sorted(runs, key=lambda r: str(r.get("started"))):
         known |= _strings(run.get("machine"))
         versions |= _strings(run.get("versions"))
-        told.append({name: str(run.get(name) or "") for name in ("run", "preset", "started", "finished")})
+        times = {name: words.moment(run.get(name)) for name in ("started", "finished")}
+        told.append({name: str(run.get(name) or "") for name in ("run", "preset")} | times)
         warnings = run.get("warnings")
         warned += [str(w) for w in warnings] if isinstance(warnings, list) else []
     return {
@@ -86,12 +89,12 @@ def _strings(value: Any) -> dict[str, str]:
     return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
 
 
-def machine_words(results: Results, where: tuple[str, str, str]) -> str:
+def machine_words(results: Results, where: Where) -> str:
     cpu = str(results.machines.get(where[0], {}).get("cpu") or "")
     return f"{where[0]} ({cpu})" if cpu else where[0]
 
 
-def other_commits(cells: pd.DataFrame, where: tuple[str, str, str]) -> list[dict[str, Any]]:
+def other_commits(cells: pd.DataFrame, where: Where) -> list[dict[str, Any]]:
     same = cells[(cells["machine"] == where[0]) & (cells["env"] == where[2]) & (cells["commit"] != where[1])]
     seen = same.groupby("commit").agg(
         date=("date", "max"), cells=("status", "size"), ok=("status", lambda s: (s == "ok").sum())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,12 @@ import convbench
 from convbench.analysis.crossover import COVERAGE, crossovers
 from convbench.analysis.export import write_csv, write_parquet
 from convbench.analysis.schema import WHERE, family_order, measured
-from convbench.analysis.table import Results, read_results
+from convbench.analysis.table import Progress, Results, Where, read_results
 from convbench.files import atomic_write
 from convbench.report import about, ranking, sections, sets, words
 from convbench.report.palette import family_class
 from convbench.report.sections import Spans
 from convbench.report.sets import Set
-
-Progress = Callable[[int, int, str], None]
-Where = tuple[str, str, str]
 
 # A page's figures and maps together; sets that would exceed it, the least usual first, go to pages of their own.
 FIGURE_BYTES, FURTHER_BYTES = 1_200_000, 2_500_000
@@ -97,7 +93,7 @@ def _pages(results: Results, where: Where, names: dict[Where, str], out: Path, t
         "gate": about.gate_table(_at(results.gate, where)),
         "not_shown": about.not_shown(cells),
         "counts": {s: int(n) for s, n in cells["status"].value_counts().items()},
-        "facts": about.facts(results.machines.get(where[0], {}), [r for r in results.runs if _is_at(r, where)]),
+        "facts": about.facts(results.machines.get(where[0], {}), [run for at, run in results.runs if at == where]),
         "others": about.other_commits(results.cells, where),
         "problems": results.problems,
         "asv": (out / "asv" / "index.html").is_file(),
@@ -137,7 +133,8 @@ def render(template: str, context: dict[str, Any]) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["unbroken"] = words.unbroken
-    return environment.get_template(template).render(context)
+    text = environment.get_template(template).render(context)
+    return text.encode(errors="replace").decode()  # file names need not be valid text
 
 
 def _answer(found: list[Set], every: Spans, without: Spans) -> dict[str, Any] | None:
@@ -175,17 +172,13 @@ def _at(table: pd.DataFrame, where: Where) -> pd.DataFrame:
     return table[here].reset_index(drop=True)
 
 
-def _is_at(record: dict[str, Any], where: Where) -> bool:
-    return tuple(record[name] for name in WHERE) == where
-
-
 def _day(cells: pd.DataFrame) -> str:
     last = cells["measured_at"].max()
     last = cells["date"].max() if pd.isna(last) else last
     return "" if pd.isna(last) else f"{last:%Y-%m-%d}"
 
 
-def where_of(cells: pd.DataFrame) -> list[tuple[str, str, str]]:
+def where_of(cells: pd.DataFrame) -> list[Where]:
     """(machine, commit, env) of each page: the newest commit of every machine and environment, last measured first."""
     seen = cells.groupby(list(WHERE), sort=True).agg(date=("date", "max"), at=("measured_at", "max")).reset_index()
     newest = seen.sort_values(["date", "at"], na_position="first").drop_duplicates(["machine", "env"], keep="last")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from convbench.analysis.crossover import Crossing
 from convbench.analysis.envelope import Span
@@ -101,6 +102,14 @@ def unbroken(text: str) -> str:
     return re.sub(
         r"(?<=\bk) = (?=\d)|(?<=\d) × (?=\d)|(?<=\d) (?=%|[mµn]?s\b)", lambda m: m[0].replace(" ", "\u00a0"), text
     )
+
+
+def moment(value: object) -> str:
+    """'2026-10-01 10:00 UTC' from an ISO time; anything else as it is, '' for nothing."""
+    try:
+        return f"{datetime.fromisoformat(str(value)).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return str(value) if value else ""
 
 
 def joined(items: Sequence[str], last: str = "and") -> str:

@@ -53,7 +53,9 @@ def test_a_row_holds_what_asv_and_the_evidence_say(results: Path) -> None:
     assert np.median(row.samples) == row.execute_s
     assert f"{row.date:%Y-%m-%d}" == "2026-09-21"
     assert set(found.machines) == {"lab"}
-    assert found.runs[0]["preset"] == "full"
+    [(where, run)] = found.runs
+    assert where == ("lab", synthetic.COMMIT[:8], synthetic.ENV)
+    assert run["preset"] == "full"
     assert set(found.gate["status"]) == {"ok"}
 
 

@@ -56,6 +56,8 @@ def test_sections_are_in_order_and_all_there(tmp_path: Path) -> None:
     assert set(re.findall(r'<a href="#([^"]+)">', text)) <= set(re.findall(r'id="([^"]+)"', text))
     assert "direct is faster" not in section(text, "map")
     assert "Zen 4" in section(text, "machine")
+    assert "governor performance" in section(text, "machine")
+    assert "started 2026-10-01 10:00 UTC, finished 2026-10-01 11:00 UTC" in section(text, "machine")
     assert "pyfftw 0.15.1" in section(text, "machine")
     assert "git checkout 01234567 convbench run --preset full convbench report" in section(text, "again")
     assert "ok 0.30" in section(text, "gate")

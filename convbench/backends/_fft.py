@@ -1,4 +1,4 @@
-"""Transform lengths: how short they may be, and which are quick."""
+"""What FFT backends share: transform lengths (how short they may be, which are quick) and the kernel's transform."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import functools
 import itertools
 import math
 
-from convbench.problem import Problem, Shape
+import numpy as np
+
+from convbench.problem import Array, Problem, Shape
 
 # What one more factor costs, relative to a power of two of about that length; FFTW 3.3.5, 91 lengths from 128 to 1092,
 # rows and columns, float32 and float64, on Zen 5. Factors 11 and 13 (1.25 and more) never pay and are left out.
@@ -47,3 +49,18 @@ def circular_sizes(problem: Problem) -> Shape:
             problem.image_shape, problem.kernel_shape, problem.output_start, problem.output_shape, strict=True
         )
     )
+
+
+def kernel_transform(kernel: Array, sizes: Shape) -> Array:
+    """The kernel's transform along the axes on which it is longer than 1, with the inverse's 1/N folded in.
+
+    Real kernels: half of it along the last axis, if that is transformed. Axes of length 1 stay so, to be broadcast.
+    """
+    import scipy.fft
+
+    found: Array = kernel
+    for axis in reversed(range(kernel.ndim)):
+        if kernel.shape[axis] > 1:
+            half = kernel.dtype.kind == "f" and axis == kernel.ndim - 1
+            found = (scipy.fft.rfft if half else scipy.fft.fft)(found, sizes[axis], axis=axis, norm="forward")
+    return found.astype(np.result_type(kernel.dtype, np.complex64), copy=False)

@@ -1,0 +1,6 @@
+"""`python -m convbench`: the command line."""
+
+from convbench.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Overlap-save: a tile of input is transformed as if it were circular; what wrapped around is thrown away.
+
+Strips does images, Segments does signals; each fills its own part of the output from its own scratch, so that several
+can work at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from convbench.backends._fft import circular_sizes, kernel_transform
+from convbench.backends._fftw import Run, aligned, nothing
+from convbench.problem import Array, Problem, Shape
+
+Fft = Callable[..., Run]
+_CACHED = 1 << 15  # samples of all segments at once
+
+
+class Strips:
+    """Output rows *rows*, one tile after another down every column of tiles.
+
+    Tiles are transformed by rows, then by columns. A tile shares its first kernel rows - 1 with the one above: their
+    transforms are carried over, so that no row is transformed twice.
+    """
+
+    def __init__(self, problem: Problem, kernel: Array, tile: Shape, rows: range, fft: Fft) -> None:
+        (height, width), (k1, k2) = tile, kernel.shape
+        real = not problem.is_complex
+        self.rows, self.top = rows, problem.output_start[0]
+        self.shared, self.step = k1 - 1, height - k1 + 1
+        self.columns = column_tiles(problem, width)
+        self.kernel = kernel_transform(kernel, tile)
+        length = width if not real else width // 2 if k2 == 1 else width // 2 + 1
+        self.spectra = aligned((height, length), self.kernel.dtype)
+        # Without a transform by rows, two real samples of a row pass for a complex one.
+        self.samples = aligned(tile, problem.dtype) if real and k2 > 1 else self.spectra.view(problem.dtype)
+        self.carry = np.empty_like(self.spectra[: self.shared])
+        self.head = self.forward = self.down = self.up = self.backward = nothing
+        old, new = slice(self.shared), slice(self.shared, None)
+        if k2 > 1:
+            self.forward = fft(self.samples[new], self.spectra[new], (1,))
+            self.backward = fft(self.spectra[new], self.samples[new], (1,), inverse=True)
+            if k1 > 1:
+                self.head = fft(self.samples[old], self.spectra[old], (1,))
+        if k1 > 1:
+            self.down = fft(self.spectra, self.spectra, (0,))
+            self.up = fft(self.spectra, self.spectra, (0,), inverse=True)
+
+    def run(self, image: Array, out: Array) -> None:
+        shared, spectra, samples = self.shared, self.spectra, self.samples
+        for source, inside, target, result in self.columns:
+            columns = image[:, source]
+            _load(samples[:shared], columns, self.rows.start + self.top - shared, inside)
+            self.head()
+            for row in range(self.rows.start, self.rows.stop, self.step):
+                if row > self.rows.start:
+                    spectra[:shared] = self.carry
+                _load(samples[shared:], columns, row + self.top, inside)
+                self.forward()
+                self.carry[:] = spectra[self.step :]
+                self.down()
+                np.multiply(spectra, self.kernel, out=spectra)
+                self.up()
+                self.backward()
+                count = min(self.step, self.rows.stop - row)
+                out[row : row + count, target] = samples[shared : shared + count, result]
+
+
+class Segments:
+    """Output samples *span* of a signal, many overlapping segments at a time."""
+
+    def __init__(self, problem: Problem, kernel: Array, tile: Shape, span: range, fft: Fft) -> None:
+        (length,), (k,) = tile, kernel.shape
+        self.step = length - k + 1
+        self.span, self.shared, self.first = span, k - 1, problem.output_start[0] - (k - 1)
+        count = max(1, min(_CACHED // length, -(-len(span) // self.step)))
+        self.kernel = kernel_transform(kernel, tile)
+        self.signal = aligned(((count - 1) * self.step + length,), problem.dtype)
+        size = self.signal.itemsize
+        overlapping = np.lib.stride_tricks.as_strided(self.signal, (count, length), (self.step * size, size))
+        self.spectra = aligned((count, length if problem.is_complex else length // 2 + 1), self.kernel.dtype)
+        self.results = aligned((count, length), problem.dtype)
+        self.forward = fft(overlapping, self.spectra, (1,))
+        self.backward = fft(self.spectra, self.results, (1,), inverse=True)
+
+    def run(self, image: Array, out: Array) -> None:
+        useful = self.results[:, self.shared :]
+        for start in range(self.span.start, self.span.stop, useful.size):
+            _load(self.signal[:, None], image[:, None], start + self.first, slice(0, 1))
+            self.forward()
+            np.multiply(self.spectra, self.kernel, out=self.spectra)
+            self.backward()
+            target = out[start : min(start + useful.size, self.span.stop)]
+            rows, rest = divmod(len(target), self.step)
+            target[: rows * self.step].reshape(rows, self.step)[...] = useful[:rows]
+            target[rows * self.step :] = useful[rows : rows + 1, :rest].ravel()
+
+
+def _load(samples: Array, image: Array, first: int, inside: slice) -> None:
+    """Image rows from *first* on into the columns *inside*, and zeros where there is no image."""
+    start = min(max(0, -first), len(samples))
+    stop = max(start, min(len(samples), len(image) - first))
+    samples[:start] = 0
+    samples[stop:] = 0
+    samples[start:stop, : inside.start] = 0
+    samples[start:stop, inside.stop :] = 0
+    samples[start:stop, inside] = image[first + start : first + stop]
+
+
+def column_tiles(problem: Problem, width: int) -> list[tuple[slice, slice, slice, slice]]:
+    """For every tile across: its image columns, where they lie in it, its output columns, where they lie in it."""
+    n, k = problem.image_shape[1], problem.kernel_shape[1]
+    start, size = problem.output_start[1], problem.output_shape[1]
+    if width >= circular_sizes(problem)[1]:
+        return [(slice(n), slice(0, n), slice(size), slice(start, start + size))]
+    found, step = [], width - k + 1
+    for column in range(0, size, step):
+        first, count = column + start - (k - 1), min(step, size - column)
+        left, right = max(0, -first), max(0, min(width, n - first))
+        found.append(
+            (
+                slice(first + left, first + right),
+                slice(left, right),
+                slice(column, column + count),
+                slice(k - 1, k - 1 + count),
+            )
+        )
+    return found

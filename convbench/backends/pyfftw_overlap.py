@@ -1,0 +1,55 @@
+"""pyFFTW: overlap-save, tile by tile in the cache.
+
+Requires pyfftw. Real transforms for real data; the kernel's transform and the 1/N of the inverse are done in the
+plan. A cost model picks the tile; where one transform of everything is quicker, that is done (see pyfftw_whole).
+Threads are Python threads, each with a band of the output: FFTW and numpy hold no lock while they work.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from convbench.backends._fftw import planning
+from convbench.backends._overlap import Segments, Strips
+from convbench.backends._overlap_tiles import best_tile
+from convbench.backends.base import Backend, Plan
+from convbench.backends.pyfftw_whole import WholePlan
+from convbench.convention import Convention
+from convbench.problem import Array, Problem, Shape
+
+
+class PyfftwOverlap(Backend):
+    name = "pyfftw-overlap"
+    family = "fft"
+    library = "pyFFTW"
+    module = "pyfftw"
+    rounding = "fft"
+    convention = Convention(flips=True, offset="0", size="N, circular")
+    threaded = True
+
+    def make_plan(self, problem: Problem, kernel: Array) -> Plan:
+        tile = best_tile(problem, -(-problem.output_shape[0] // problem.threads))
+        return OverlapPlan(problem, kernel, tile) if tile else WholePlan(problem, kernel)
+
+
+class OverlapPlan(Plan):
+    def __init__(self, problem: Problem, kernel: Array, tile: Shape) -> None:
+        super().__init__(problem)
+        rows = problem.output_shape[0]
+        share = -(-rows // problem.threads)
+        bands = [range(start, min(start + share, rows)) for start in range(0, rows, share)]
+        worker = Segments if problem.ndim == 1 else Strips
+        with planning() as fft:
+            self.workers = [worker(problem, kernel, tile, band, fft) for band in bands]
+        self.pool = ThreadPoolExecutor(len(bands) - 1) if len(bands) > 1 else None
+
+    def execute(self, data: Array) -> Array:
+        out = np.empty(self.problem.output_shape, self.problem.dtype)
+        first, *others = self.workers
+        busy = [self.pool.submit(worker.run, data, out) for worker in others] if self.pool else []
+        first.run(data, out)
+        for future in busy:
+            future.result()
+        return out
