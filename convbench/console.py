@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +98,9 @@ def warn() -> list[str]:
 
 @contextlib.contextmanager
 def progress(lines: bool = False) -> Iterator[Progress]:
-    """A bar with the time left on a terminal; elsewhere a line for each step if *lines*, or nothing."""
+    """A bar with the time left on a terminal; elsewhere, if *lines*, a line now and then with the time left."""
     if not sys.stderr.isatty():
-        yield lambda done, total, text: click.echo(f"[{done}/{total}] {text}", err=True) if lines else None
+        yield _Lines().step if lines else lambda done, total, text: None
         return
     from rich import progress as bars
     from rich.console import Console
@@ -109,3 +110,24 @@ def progress(lines: bool = False) -> Iterator[Progress]:
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total, text: bar.update(task, completed=done, total=total, description=text)
+
+
+class _Lines:
+    """Progress for logs: a line at the start, at the end, and every so often between."""
+
+    SECONDS = 10.0
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.first: int | None = None
+        self.last = -self.SECONDS
+
+    def step(self, done: int, total: int, text: str) -> None:
+        now = time.monotonic()
+        self.first = done if self.first is None else self.first
+        if now - self.last < self.SECONDS and done < total:
+            return
+        self.last = now
+        gained = done - self.first
+        left = f", {(now - self.began) * (total - done) / gained / 60:.1f} min left" if gained and done < total else ""
+        click.echo(f"[{done}/{total}{left}] {text}", err=True)

@@ -118,7 +118,9 @@ def _groups(preset: Preset, bench: str | None) -> Iterator[Group]:
     try:
         pattern = re.compile(bench or "")
     except re.error as error:
-        raise ArgumentError(f"--bench is not a regular expression: {error}, got {bench!r}") from None
+        raise ArgumentError(
+            f"--bench takes a regular expression, got {bench!r}: {error}; escape . ( [ with \\"
+        ) from None
     for piece in preset.slices:
         for problem in piece.problems():
             backends = [b for b in piece.backends() if pattern.search(piece.cell_name(b, problem))]
@@ -178,8 +180,8 @@ def _record(root: Path, config: Path, preset: Preset, bench: str | None, machine
         "HEAD",
     ]
     command += ["--machine", machine_name, "--record-samples", "--launch-method", "forkserver"]
-    for regex in [bench] if bench else [s.regex() for s in preset.slices]:
-        command += ["--bench", regex]
+    for piece in preset.slices:
+        command += ["--bench", f"^(?=.*(?:{bench or ''})){piece.regex().removeprefix('^')}"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 2):  # 2: some cell failed, which the results say themselves
         raise ConvbenchError(

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from convbench.analysis.evidence import times
-from convbench.analysis.schema import TEXT, WHOLE, fits
+from convbench.analysis.schema import CELL, TEXT, WHOLE, fits
 
 # asv metric -> column of the table
 METRICS = {
@@ -29,21 +29,22 @@ METRICS = {
 _CI = ("ci_99_a", "ci_99_b")  # asv's names for the ends of the 99 % interval of the median
 PARAM_NAMES = ("backend", "image", "kernel", "dtype", "device", "threads")
 MODE = "same"  # every benchmark cell is in this mode, so it is not a parameter
-_NAME = re.compile(rf"(?:.*\.)?(image|signal|rows)\.\w+\.({'|'.join(METRICS)})")
+# layout.Class.metric; a layout may spread over several classes, each with parameter lists of its own
+_NAME = re.compile(rf"((?:.*\.)?(image|signal|rows)\.\w+)\.({'|'.join(METRICS)})")
 
 
 @dataclass
 class AsvFile:
     """One result file: where it was measured, its cells, and what was wrong with it.
 
-    `outdated` holds the layouts that were timed with another version of the benchmark than today's.
+    cells: one row for each cell that the file knows; `outdated` marks those timed with another version of the
+    benchmark than today's, `asv_failed` those that asv calls failed.
     """
 
     commit: str
     env: str
     date: pd.Timestamp
     cells: pd.DataFrame
-    outdated: set[str] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
 
@@ -80,25 +81,26 @@ def read_asv_file(path: Path, machine: str, benchmarks: Any = None) -> AsvFile:
     found = AsvFile(commit, env, date, pd.DataFrame())
     today = {} if benchmarks is None else benchmarks
     comparable = results.get_result_keys(today)
-    layouts: dict[str, list[pd.DataFrame]] = {}
+    classes: dict[tuple[str, str], list[pd.DataFrame]] = {}
     for name in names:
         match = _NAME.fullmatch(name)
         if match is None:
             continue
-        layout, metric = match.groups()
-        if name in today and name not in comparable:
+        of_class, layout, metric = match.groups()
+        outdated = name in today and name not in comparable
+        if outdated:
             found.problems.append(f"{name} was measured with another version of this benchmark; left out, run it again")
-            found.outdated |= {layout} if metric == "time_execute" else set()
-            continue
         try:
             frame = _metric(results, name, metric, tuple(today.get(name, {}).get("param_names") or PARAM_NAMES))
         except (ValueError, TypeError, KeyError, IndexError, SyntaxError, AttributeError) as error:
             found.problems.append(f"{name} cannot be read ({type(error).__name__}: {str(error)[:120]}); left out")
             continue
-        layouts.setdefault(layout, []).append(frame)
-    tables = [_side_by_side(frames).assign(layout=layout, mode=MODE) for layout, frames in layouts.items()]
+        if metric == "time_execute":
+            frame["outdated"] = outdated
+        classes.setdefault((of_class, layout), []).append(frame.filter(["outdated"]) if outdated else frame)
+    tables = [_side_by_side(frames).assign(layout=layout, mode=MODE) for (_, layout), frames in classes.items()]
     if tables:
-        found.cells = pd.concat(tables, ignore_index=True)
+        found.cells = _each_cell_once(pd.concat(tables, ignore_index=True))
     return found
 
 
@@ -112,9 +114,7 @@ def _metric(results: Any, name: str, metric: str, param_names: tuple[str, ...]) 
     for param, axis in zip(param_names, literal, strict=True):
         if not all(fits(param, v) for v in axis):
             raise ValueError(f"{param} cannot be any of {str(axis[:3]).encode(errors='replace').decode()}")
-    "".join(
-        str(v) for axis in literal for v in axis
-    ).encode()  # half of a surrogate pair is no text: this raises a ValueError
+    "".join(str(v) for axis in literal for v in axis).encode()  # as above
     index = pd.MultiIndex.from_product(literal, names=param_names).reorder_levels(list(PARAM_NAMES))
     frame = pd.DataFrame(index=index)
     frame[METRICS[metric]] = _floats(values)
@@ -130,6 +130,13 @@ def _metric(results: Any, name: str, metric: str, param_names: tuple[str, ...]) 
 def _side_by_side(frames: list[pd.DataFrame]) -> pd.DataFrame:
     joined = pd.concat(frames, axis=1).reset_index()
     return joined.astype({**dict.fromkeys(WHOLE, "int64"), **{c: "str" for c in TEXT if c in joined}})
+
+
+def _each_cell_once(cells: pd.DataFrame) -> pd.DataFrame:
+    """Where two classes hold the same cell, the one with a time."""
+    if "execute_s" in cells:
+        cells = cells.sort_values("execute_s", na_position="last", kind="stable")
+    return cells.drop_duplicates(list(CELL), ignore_index=True)
 
 
 def _floats(values: list[Any]) -> np.ndarray[Any, Any]:

@@ -20,7 +20,6 @@ _NUMBERS = {
     "evidence_memory": "peak_memory_bytes",
 }  # fmt: skip
 _GATED_ON = ("mode", "device", "threads")  # of a gate record, where it says so
-_TIMINGS = {"samples": "execute", "one_shot_samples": "one_shot", "plan_samples": "plan"}
 _EVIDENCE_STATUSES = frozenset({"ok", "failed", "n/a", "skipped"})
 
 
@@ -44,8 +43,9 @@ class Evidence:
         for name, source in _NUMBERS.items():
             frame[name] = _numbers([r.get(source) for r in records])
         frame["worst_index"] = pd.Series([_index(r.get("worst_index")) for r in records], dtype=object)
-        for name, source in _TIMINGS.items():
-            frame[name] = pd.Series([_samples(r.get(source)) for r in records], dtype=object)
+        frame["samples"] = pd.Series([samples_of(r.get("execute")) for r in records], dtype=object)
+        for name in ("one_shot", "plan"):  # as they are: mostly asv has the medians, and these are not looked at
+            frame[name] = pd.Series([r.get(name) for r in records], dtype=object)
         return frame
 
 
@@ -84,12 +84,8 @@ def _add(evidence: Evidence, record: Any) -> str:
                 return f"has an unknown status {str(record['status'])[:40]!r}"
             evidence.cells[_key(record)] = record
         elif kind == "gate":
-            key = (
-                str(record["backend"]),
-                int(record["ndim"]),
-                str(record["dtype"]),
-                *map(str, map(record.get, _GATED_ON)),
-            )
+            setting = [str(record.get(name)) for name in _GATED_ON]
+            key = (str(record["backend"]), int(record["ndim"]), str(record["dtype"]), *setting)
             evidence.gates[key] = {**record, "status": str(record["status"])}
         elif kind == "run":
             evidence.runs[str(record["run"])] = record
@@ -120,8 +116,9 @@ def _index(value: Any) -> tuple[int, ...] | None:
     return tuple(value) if isinstance(value, list) and all(type(i) is int and abs(i) < 2**53 for i in value) else None
 
 
-def _samples(execute: Any) -> list[float]:
-    return times(execute.get("samples")) if isinstance(execute, dict) else []
+def samples_of(timing: Any) -> list[float]:
+    """The samples of a timing in a record, in seconds; [] if there are none."""
+    return times(timing.get("samples")) if isinstance(timing, dict) else []
 
 
 def times(samples: Any) -> list[float]:

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from convbench.analysis.asvfile import AsvFile, load_benchmarks, read_asv_file
-from convbench.analysis.evidence import SUFFIX, Evidence, Record, read_evidence
+from convbench.analysis.evidence import SUFFIX, Evidence, Record, read_evidence, samples_of
 from convbench.analysis.medians import median_intervals
 from convbench.analysis.schema import CELL, COLUMNS, SECONDS, TEXT, WHERE, WHOLE
 from convbench.errors import StorageError
@@ -170,16 +170,15 @@ def _cells(asv: AsvFile | None, evidence: Evidence) -> pd.DataFrame:
     """Join asv's cells with the evidence and settle the status of each."""
     numbers = asv.cells if asv is not None and len(asv.cells) else _empty_numbers()
     table = numbers.merge(_typed(evidence.cell_frame()), how="outer", on=list(CELL))
-    for column in (*SECONDS, "peak_memory_bytes", "asv_error_over_bound"):
+    for column in (*SECONDS, "peak_memory_bytes", "asv_error_over_bound", "asv_failed", "outdated", "asv_samples"):
         if column not in table:
-            table[column] = float("nan")
-    if "asv_failed" not in table:
-        table["asv_failed"], table["asv_samples"] = False, None
-    table["asv_failed"] = table["asv_failed"].eq(True)
+            table[column] = None if column == "asv_samples" else math.nan
+    for column in ("asv_failed", "outdated"):
+        table[column] = table[column].eq(True)
     known = table["status"].notna()
     timed = table["execute_s"].notna()
     table = table[known | timed | table["asv_failed"]].reset_index(drop=True)  # the rest was not selected in this run
-    _settle_status(table, asv.outdated if asv else set())
+    _settle_status(table)
     _settle_times(table)
     table["error_over_bound"] = table["error_over_bound"].fillna(table["asv_error_over_bound"])
     table["peak_memory_bytes"] = table["peak_memory_bytes"].fillna(table["evidence_memory"])
@@ -191,7 +190,7 @@ def _cells(asv: AsvFile | None, evidence: Evidence) -> pd.DataFrame:
     return table
 
 
-def _settle_status(table: pd.DataFrame, outdated: set[str]) -> None:
+def _settle_status(table: pd.DataFrame) -> None:
     def settle(where: pd.Series, status: str, reason: str) -> None:
         table.loc[where, "status"] = status
         table.loc[where, "reason"] = reason
@@ -201,7 +200,7 @@ def _settle_status(table: pd.DataFrame, outdated: set[str]) -> None:
     settle(silent & ~table["asv_failed"], "no evidence", _NO_EVIDENCE)
     settle((table["status"] == "ok") & table["asv_failed"], "failed", _ASV_FAILED)
     settle((table["status"] == "ok") & (table["error_over_bound"] > 1), "failed", _CONTRADICTION)
-    settle((table["status"] == "ok") & table["layout"].isin(outdated), "skipped", _OUTDATED)
+    settle((table["status"] == "ok") & table["outdated"], "skipped", _OUTDATED)
 
 
 def _settle_times(table: pd.DataFrame) -> None:
@@ -217,9 +216,10 @@ def _settle_times(table: pd.DataFrame) -> None:
         middle, low, high = median_intervals(list(samples[bare]))
         for column, values in (("execute_s", middle), ("execute_low_s", low), ("execute_high_s", high)):
             table.loc[bare, column] = table.loc[bare, column].fillna(pd.Series(values, index=table.index[bare]))
-    for column, source in (("one_shot_s", "one_shot_samples"), ("plan_s", "plan_samples")):
-        bare = table[column].isna() & table[source].str.len().gt(0) & (table["status"] == "ok")
-        table.loc[bare, column] = [statistics.median(s) for s in table.loc[bare, source]]
+    for column, timing in (("one_shot_s", "one_shot"), ("plan_s", "plan")):
+        bare = table[column].isna() & table[timing].notna() & (table["status"] == "ok")
+        kept = [samples_of(t) for t in table.loc[bare, timing]]
+        table.loc[bare, column] = [statistics.median(s) if s else math.nan for s in kept]
 
 
 def _empty_numbers() -> pd.DataFrame:

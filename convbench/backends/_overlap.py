@@ -13,10 +13,10 @@ import numpy as np
 
 from convbench.backends._fft import circular_sizes, kernel_transform
 from convbench.backends._fftw import Run, aligned, nothing
+from convbench.backends._overlap_tiles import CACHED
 from convbench.problem import Array, Problem, Shape
 
 Fft = Callable[..., Run]
-_CACHED = 1 << 15  # samples of all segments at once
 
 
 class Strips:
@@ -76,7 +76,7 @@ class Segments:
         (length,), (k,) = tile, kernel.shape
         self.step = length - k + 1
         self.span, self.shared, self.first = span, k - 1, problem.output_start[0] - (k - 1)
-        count = max(1, min(_CACHED // length, -(-len(span) // self.step)))
+        count = max(1, min(CACHED // length, -(-len(span) // self.step)))
         self.kernel = kernel_transform(kernel, tile)
         self.signal = aligned(((count - 1) * self.step + length,), problem.dtype)
         size = self.signal.itemsize

@@ -15,9 +15,11 @@ from convbench.backends._fft import circular_sizes, good_size, slowness
 from convbench.problem import Problem, Shape
 
 _CALLS = 1.5e5  # what a tile costs in calls, about 6 us
+_ROW = 1e3  # what a row costs besides
 _ONE_PASS = 0.7  # what a column of these lengths costs, as FFTW does it without going through memory twice
 _ONE_PASS_LENGTHS = (8, 16, 32, 64, 128)
-_CACHED = 1 << 16  # samples of a tile along whose rows or columns nothing is transformed
+CACHED = 1 << 17  # samples of a tile, where one of its sizes is free
+_NEAR, _FAR, _FAR_BYTES = 1.1, 2.0, 16 << 20  # how much slower one transform of all is: not in L2, not in L3
 _SCRATCH = 48 << 20  # bytes, all threads together
 
 
@@ -27,14 +29,16 @@ def best_tile(problem: Problem, rows: int) -> Shape | None:
         return None  # nothing to transform
     whole = circular_sizes(problem)
     share = (rows, *problem.output_shape[1:])
-    most = _SCRATCH // (3 * np.dtype(problem.dtype).itemsize * problem.threads)
+    itemsize = np.dtype(problem.dtype).itemsize
+    most = _SCRATCH // (3 * itemsize * problem.threads)
     tiles = [tile for tile in _tiles(problem, share, whole) if math.prod(tile) <= most]
     best = min(tiles, key=lambda tile: _cost(problem, tile, share, whole), default=None)
     if best is None or all(t >= n for t, n in zip(best, whole, strict=True)):
         return None
     at_once = tuple(good_size(n) if k > 1 else n for n, k in zip(whole, problem.kernel_shape, strict=True))
-    dear = problem.threads * _cost(problem, best, share, whole) > _cost(problem, at_once, problem.output_shape, whole)
-    return None if dear else best
+    slower = _FAR if math.prod(at_once) * itemsize > _FAR_BYTES else _NEAR
+    all_at_once = slower * _cost(problem, at_once, problem.output_shape, whole)
+    return best if problem.threads * _cost(problem, best, share, whole) < all_at_once else None
 
 
 def _tiles(problem: Problem, share: Shape, whole: Shape) -> Iterator[Shape]:
@@ -48,9 +52,9 @@ def _tiles(problem: Problem, share: Shape, whole: Shape) -> Iterator[Shape]:
     if problem.ndim == 1:
         yield from ((length,) for length in lengths[0])
     elif problem.kernel_shape[0] == 1:
-        yield from ((max(1, min(share[0], _CACHED // width)), width) for width in lengths[1])
+        yield from ((max(1, min(share[0], CACHED // width)), width) for width in lengths[1])
     elif problem.kernel_shape[1] == 1:
-        yield from ((height, max(2, min(whole[1] + 1, _CACHED // height) & ~1)) for height in lengths[0])
+        yield from ((height, max(2, min(whole[1] + 1, CACHED // height) & ~1)) for height in lengths[0])
     else:
         yield from ((height, width) for height in lengths[0] for width in lengths[1])
 
@@ -58,9 +62,9 @@ def _tiles(problem: Problem, share: Shape, whole: Shape) -> Iterator[Shape]:
 def _cost(problem: Problem, tile: Shape, share: Shape, whole: Shape) -> float:
     (width, taps, size), needed = (tile[-1], problem.kernel_shape[-1], share[-1]), whole[-1]
     across = 1 if width >= needed else math.ceil(size / (width - taps + 1))
-    row = 2.5 * width * math.log2(width) * slowness(width) if taps > 1 else 0.0
+    row = 2.5 * width * math.log2(width) * slowness(width) + _ROW if taps > 1 else _ROW
     if problem.ndim == 1:
-        return across * (2 * row + _CALLS * width / _CACHED)
+        return across * (2 * row + _CALLS * width / CACHED)
     height, shared = tile[0], problem.kernel_shape[0] - 1
     columns = 5 * width * height * math.log2(height) * slowness(height) if shared else 0.0
     columns *= _ONE_PASS if height in _ONE_PASS_LENGTHS else 1

@@ -70,7 +70,7 @@ def first_rows(rows: pd.DataFrame, **cell: Any) -> list[dict[str, str]]:
             "css": family_class(r.family),
             "time": words.seconds(r.execute_s),
             "interval": words.seconds_between(r.execute_low_s, r.execute_high_s),
-            "ratio": f"{r.ratio:.2f}",
+            "ratio": f"{r.ratio:.2f}" if r.ratio < 100 else f"{r.ratio:.0f}",
             "one_shot": words.seconds(r.one_shot_s),
             "plan": words.seconds(r.plan_s),
             "memory": words.size_bytes(r.peak_memory_bytes),

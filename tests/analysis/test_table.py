@@ -239,6 +239,26 @@ def test_a_changed_parameter_list_does_not_relabel_old_results(results: Path) ->
     pd.testing.assert_frame_equal(before, read_results(results).cells)
 
 
+def test_layouts_spread_over_classes_and_nothing_is_counted_twice(tmp_path: Path) -> None:
+    path = write_results(
+        tmp_path, crossing_at(20.0), kernels=(3, 5), dtypes=("float32", "float64"), layouts=("image", "rows")
+    )
+    data = json.loads(path.read_text())
+    names = {name.rpartition(".")[0] for name in data["results"]}
+    assert names == {"image.Image", "image.Float64", "rows.Rows", "rows.Float64"}
+    unselected = json.loads(json.dumps(data["results"]["image.Image.time_execute"]))
+    unselected[0] = [math.nan] * len(unselected[0])
+    data["results"]["image.Again.time_execute"] = unselected[:5]
+    unselected = json.loads(json.dumps(unselected))
+    unselected[1][4] = ["'cuda:0'"]
+    data["results"]["image.Cuda.time_execute"] = unselected[:5]
+    path.write_text(json.dumps(data))
+    found = read_results(tmp_path)
+    assert found.problems == []
+    assert len(found.cells) == len(measured(found.cells)) == 2 * 2 * 2 * 2
+    assert not found.cells.duplicated(["layout", "backend", "image", "kernel", "dtype", "device", "threads"]).any()
+
+
 def test_folders_that_are_no_machine_are_named(results: Path) -> None:
     (results / "stray").mkdir()
     (results / "stray" / "89abcdef-x.json").write_text("{}")

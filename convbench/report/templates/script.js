@@ -76,7 +76,7 @@
   const columns = all("thead th", table).map(th => th.dataset.col);
   const KEYS = ["layout", "image", "kernel", "dtype", "device", "threads", "family", "backend"];
   const STEP = 100;
-  const digits = x => { const d = 2 - Math.floor(Math.log10(Math.abs(x) || 1)); return x.toFixed(Math.min(Math.max(d, 0), 9)); };
+  const digits = x => { const d = 2 - Number(x.toExponential(2).split("e")[1]); return x.toFixed(Math.min(Math.max(d, 0), 9)); };
   const time = s => { for (const [scale, unit] of [[1, "s"], [1e-3, "ms"], [1e-6, "µs"]]) if (s >= scale * .9995) return digits(s / scale) + " " + unit; return digits(s / 1e-9) + " ns"; };
   const size = b => { for (const unit of ["B", "KiB", "MiB"]) { if (b < 1024) return (unit === "B" ? b.toFixed(0) : digits(b)) + " " + unit; b /= 1024; } return digits(b) + " GiB"; };
   const between = (low, high) => { const [a, b] = [time(low).split(" "), time(high).split(" ")]; return (a[1] === b[1] ? a[0] : a.join(" ")) + " – " + b.join(" "); };
@@ -87,7 +87,7 @@
     if (column === "execute_low_s") return get("execute_high_s", i) === null ? "" : between(v, get("execute_high_s", i));
     if (column.endsWith("_s")) return time(v);
     if (column === "peak_memory_bytes") return size(v);
-    if (column === "ratio") return v.toFixed(2);
+    if (column === "ratio") return v < 100 ? v.toFixed(2) : v.toFixed(0);
     if (column === "error_over_bound") return v === 0 ? "0" : Number(v.toPrecision(2)).toString();
     return String(v);
   };

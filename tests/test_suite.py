@@ -1,0 +1,196 @@
+"""The whole way on small cells: worker, evidence, asv, interruption, faults, no repository."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CELLS = "Signal.*'(?:numpy|scipy-direct)', 4096, (?:9|33),"
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """What a run needs of the project, as a repository with one commit, and a home folder of its own."""
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    shutil.copy(ROOT / "asv.conf.json", folder)
+    shutil.copytree(ROOT / "benchmarks", folder / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture
+def run(clone, tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("CONVBENCH", "ASV"))}
+    environment |= {"HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    environment |= {"PYTHONPATH": str(tmp_path / "plant")}
+    (tmp_path / "home").mkdir()
+
+    def start(*command, wait=True, **options):
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command], cwd=clone, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, **options,
+        )  # fmt: skip
+        if not wait:
+            return process
+        out, _ = process.communicate(timeout=240)
+        return process.returncode, out
+
+    return start
+
+
+def commit(folder):
+    who = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for step in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "first"]):
+        subprocess.run(["git", *step], cwd=folder, check=True)
+    done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def plant(tmp_path, code):
+    """Code that every process of the run executes at its start."""
+    (tmp_path / "plant").mkdir()
+    (tmp_path / "plant" / "sitecustomize.py").write_text(code)
+
+
+def evidence(clone):
+    (path,) = clone.glob("results/*/*.evidence.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def asv_result(clone):
+    (path,) = [p for p in clone.glob("results/*/*.json") if p.name != "machine.json"]
+    return path, json.loads(path.read_text())
+
+
+def column(content, benchmark, name):
+    row = content["results"][benchmark]
+    return row[content["result_columns"].index(name)]
+
+
+def test_run_records_measures_and_resumes_nothing(clone, run):
+    head = commit(clone)
+    status, out = run("convbench", "run", "--bench", CELLS)
+    assert status == 0, out
+    cells = [e for e in evidence(clone) if e["kind"] == "cell"]
+    assert len(cells) == 4
+    assert {c["status"] for c in cells} == {"ok"}
+    assert all(c["input_sha256"] and 0 < c["error_over_bound"] <= 1 for c in cells)
+    assert {e["backend"] for e in evidence(clone) if e["kind"] == "gate"} == {"numpy", "scipy-direct"}
+    runs = [e for e in evidence(clone) if e["kind"] == "run"]
+    assert [bool(r["finished"]) for r in runs] == [False, True]
+    assert runs[0]["versions"]["numpy"]
+
+    path, content = asv_result(clone)
+    assert path.name == f"{head[:8]}-installed-py{sys.version_info[0]}.{sys.version_info[1]}.json"
+    assert str(clone.parent) not in path.read_text()
+    values = [v for v in column(content, "signal.Signal.time_execute", "result") if isinstance(v, float) and v == v]
+    assert len(values) == 4
+    medians = sorted(sum(c["execute"]["samples"]) / len(c["execute"]["samples"]) for c in cells)
+    assert sorted(values) == pytest.approx(medians, rel=0.5)
+    numbers = [n for n in column(content, "signal.Signal.time_execute", "stats_number") if n]
+    assert min(numbers) > 1  # microsecond cells are batched
+    assert [s for s in column(content, "signal.Signal.time_execute", "samples") if s]
+    for figure in ("time_one_shot", "time_plan", "track_peak_memory", "track_error_over_bound"):
+        assert any(isinstance(v, (int, float)) and v == v for v in column(content, f"signal.Signal.{figure}", "result"))
+
+    status, out = run("convbench", "run", "--bench", CELLS)
+    assert status == 0
+    assert len([e for e in evidence(clone) if e["kind"] == "cell"]) == 8  # a finished run is measured anew
+
+
+def test_killed_run_goes_on(clone, run):
+    commit(clone)
+    many = "Signal.*, 4096,"
+    process = run("convbench", "run", "--bench", many, wait=False)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        time.sleep(0.2)
+        if list(clone.glob("results/*/*.evidence.jsonl")) and any(e["kind"] == "cell" for e in evidence(clone)):
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    kept = {e["key"] for e in evidence(clone) if e["kind"] == "cell"}
+    assert kept
+    status, out = run("convbench", "run", "--bench", many)
+    assert status == 0, out
+    assert "resumed" in out
+    keys = [e["key"] for e in evidence(clone) if e["kind"] == "cell"]
+    assert len(keys) == len(set(keys))  # nothing was measured twice
+    assert kept < set(keys)
+
+
+def test_a_wrong_backend_is_shown_failed_and_never_timed(clone, run, tmp_path):
+    commit(clone)
+    plant(tmp_path, "import convbench.backends.numpy_convolve as m, numpy as np\n"
+          "m._Plan.execute = lambda self, data: np.convolve(data, self.kernel[::-1], self.mode)[self.crop]\n")  # fmt: skip
+    status, out = run("convbench", "run", "--bench", CELLS)
+    assert status == 1
+    assert "cross-correlation" in out
+    wrong = [e for e in evidence(clone) if e["kind"] == "cell" and e["backend"] == "numpy"]
+    assert {e["status"] for e in wrong} == {"failed"}
+    assert all(e["execute"] is None for e in wrong)
+    results = column(asv_result(clone)[1], "signal.Signal.time_execute", "result")
+    assert results.count(None) >= 2  # asv's word for failed
+
+
+def test_a_backend_that_kills_its_process_costs_only_its_cells(clone, run, tmp_path):
+    commit(clone)
+    plant(tmp_path, "import convbench.backends.numpy_convolve as m, os, multiprocessing\n"
+          "m._Plan.execute = lambda self, data: os._exit(7)\n")  # fmt: skip
+    status, out = run("convbench", "run", "--bench", CELLS)
+    assert status == 1
+    by_status = {(e["backend"], e["status"]) for e in evidence(clone) if e["kind"] == "cell"}
+    assert by_status == {("numpy", "failed"), ("scipy-direct", "ok")}
+    assert "the process died (exit code 7)" in out
+
+
+def test_without_commits_results_are_kept_under_a_clear_label(clone, run):
+    status, out = run("convbench", "run", "--bench", CELLS)
+    assert status == 0, out
+    assert "results are kept under the label 'unversioned'" in out
+    assert len([e for e in evidence(clone) if e["kind"] == "cell"]) == 4
+    status, out = run("convbench", "report")
+    assert status == 0, out
+    assert (clone / "reports" / "index.html").exists()
+
+
+def test_bare_asv_measures_for_itself_and_publishes_offline_pages(clone, run):
+    head = commit(clone)
+    command = ("asv", "run", "-E", "installed", "--set-commit-hash", "HEAD", "--bench", "Signal.*'numpy', 4096, 9, 'float32'")
+    status, out = run(*command)
+    assert status == 0, out
+    (cell,) = [e for e in evidence(clone) if e["kind"] == "cell"]
+    assert cell["status"] == "ok"
+    assert asv_result(clone)[0].name.startswith(head[:8])
+    status, out = run("asv", "publish")
+    assert status == 0, out
+    page = (clone / "reports" / "asv" / "index.html").read_text()
+    assert 'src="https:' not in page
+    assert "Crossover report" in page
+    data = (clone / "reports" / "asv" / "offline-data.js").read_text()
+    assert '"index.json"' in data
+
+
+def test_run_outside_a_clone(run, clone):
+    (clone / "asv.conf.json").unlink()
+    status, out = run("convbench", "run")
+    assert status == 2
+    assert "no asv.conf.json in" in out
+
+
+def test_run_with_a_pattern_that_selects_nothing(run):
+    status, out = run("convbench", "run", "--bench", "nonsense")
+    assert status == 2
+    assert "no cell of preset 'quick' matches 'nonsense'" in out
+    status, out = run("convbench", "run", "--bench", "(")
+    assert status == 2
+    assert "--bench takes a regular expression, got '('" in out
