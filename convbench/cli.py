@@ -6,7 +6,6 @@ Exit status: 0 ok, 1 a wrong result, 2 bad usage or input, 130 interrupted.
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
