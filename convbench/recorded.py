@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ RUN, PRESET, FOLDER = "CONVBENCH_RUN", "CONVBENCH_PRESET", "CONVBENCH_EVIDENCE_D
 
 def evidence_path(folder: Path, commit: str, environment: str) -> Path:
     """Where the evidence of a commit and environment is kept: beside asv's file of the same name."""
+    if len(environment) >= 128:  # as asv shortens it
+        environment = f"env-{hashlib.md5(environment.encode()).hexdigest()}"
     return folder / f"{commit[:8]}-{environment}{SUFFIX}"
 
 
