@@ -7,6 +7,7 @@ that files written before a parameter list changed keep their meaning.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,6 +109,20 @@ def _metric(results: Any, name: str, metric: str, param_names: tuple[str, ...]) 
     """One benchmark as a table indexed by its parameters; time_execute comes with interval and samples."""
     stored = results.get_result_params(name)
     values = results.get_result_value(name, stored)
+    index = _index(tuple(map(tuple, stored)), param_names)
+    frame = pd.DataFrame({METRICS[metric]: _floats(values)}, index=index)
+    if metric == "time_execute":
+        frame["asv_failed"] = [v is None for v in values]
+        stats = results.get_result_stats(name, stored)
+        frame["execute_low_s"], frame["execute_high_s"] = (_floats([(s or {}).get(c) for s in stats]) for c in _CI)
+        samples = results.get_result_samples(name, stored)
+        frame["asv_samples"] = pd.Series([times(s) for s in samples], dtype=object, index=index)
+    return frame if index.is_unique else frame[~index.duplicated()]
+
+
+@functools.lru_cache(maxsize=64)
+def _index(stored: tuple[tuple[str, ...], ...], param_names: tuple[str, ...]) -> pd.MultiIndex:
+    """Every combination of the stored parameter values, in asv's order; raises ValueError if they are no cells."""
     if len(stored) != len(param_names) or set(param_names) != set(PARAM_NAMES):
         raise ValueError(f"parameters are {', '.join(param_names)}; needed are {', '.join(PARAM_NAMES)}")
     literal = [[ast.literal_eval(v) for v in axis] for axis in stored]
@@ -115,16 +130,7 @@ def _metric(results: Any, name: str, metric: str, param_names: tuple[str, ...]) 
         if not all(fits(param, v) for v in axis):
             raise ValueError(f"{param} cannot be any of {str(axis[:3]).encode(errors='replace').decode()}")
     "".join(str(v) for axis in literal for v in axis).encode()  # as above
-    index = pd.MultiIndex.from_product(literal, names=param_names).reorder_levels(list(PARAM_NAMES))
-    frame = pd.DataFrame(index=index)
-    frame[METRICS[metric]] = _floats(values)
-    if metric == "time_execute":
-        frame["asv_failed"] = [v is None for v in values]
-        stats = results.get_result_stats(name, stored)
-        frame["execute_low_s"], frame["execute_high_s"] = (_floats([(s or {}).get(c) for s in stats]) for c in _CI)
-        samples = results.get_result_samples(name, stored)
-        frame["asv_samples"] = pd.Series([times(s) for s in samples], dtype=object, index=index)
-    return frame[~index.duplicated()]
+    return pd.MultiIndex.from_product(literal, names=param_names).reorder_levels(list(PARAM_NAMES))
 
 
 def _side_by_side(frames: list[pd.DataFrame]) -> pd.DataFrame:

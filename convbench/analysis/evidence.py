@@ -4,48 +4,63 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from convbench.analysis.schema import CELL, fits
+from convbench.analysis.schema import CELL, WHOLE, fits
 
 Record = dict[str, Any]
 
 SUFFIX = ".evidence.jsonl"
 # column of the table -> field of a line
+_TEXTS = {
+    "family": "family", "library": "library", "library_version": "library_version", "reason": "reason",
+    "input_sha256": "input_sha256", "stopped": "stopped", "status": "status", "measured_at": "time",
+}  # fmt: skip
 _NUMBERS = {
     "load_s": "load_seconds", "store_s": "store_seconds", "error_over_bound": "error_over_bound",
     "evidence_memory": "peak_memory_bytes",
 }  # fmt: skip
+_OTHERS = {"worst_index": "worst_index", "samples": "execute", "one_shot": "one_shot", "plan": "plan"}
+_FIELDS = {**_TEXTS, **_NUMBERS, **_OTHERS}
+_KEY = itemgetter(*CELL)
+_KEY_TYPES = tuple(int if name in WHOLE else str for name in CELL)
 _GATED_ON = ("mode", "device", "threads")  # of a gate record, where it says so
 _EVIDENCE_STATUSES = frozenset({"ok", "failed", "n/a", "skipped"})
 
 
 @dataclass
 class Evidence:
-    """What one file says: cells by key, gates by what was judged, runs by id; later lines supersede earlier."""
+    """What one file says: cells by key, gates by what was judged, runs by id; later lines supersede earlier.
 
-    cells: dict[tuple[Any, ...], Record] = field(default_factory=dict)
+    A cell is kept as the values of _FIELDS alone, taken while its record is fresh: looking them up in a million old
+    dictionaries costs as much time as parsing did.
+    """
+
+    cells: dict[tuple[Any, ...], tuple[Any, ...]] = field(default_factory=dict)
     gates: dict[tuple[Any, ...], Record] = field(default_factory=dict)
     runs: dict[str, Record] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def cell_frame(self) -> pd.DataFrame:
-        """One row a cell: its key and what the evidence holds; numbers that are none become NaN."""
-        records = list(self.cells.values())
-        keys = list(self.cells)
-        frame = pd.DataFrame({name: [key[i] for key in keys] for i, name in enumerate(CELL)})
-        for name in ("family", "library", "library_version", "reason", "input_sha256", "stopped", "status"):
-            frame[name] = pd.Series([_text(r.get(name)) for r in records], dtype="str")
-        frame["measured_at"] = pd.Series([_text(r.get("time")) for r in records], dtype="str")
-        for name, source in _NUMBERS.items():
-            frame[name] = _numbers([r.get(source) for r in records])
-        frame["worst_index"] = pd.Series([_index(r.get("worst_index")) for r in records], dtype=object)
-        frame["samples"] = pd.Series([samples_of(r.get("execute")) for r in records], dtype=object)
-        for name in ("one_shot", "plan"):  # as they are: mostly asv has the medians, and these are not looked at
-            frame[name] = pd.Series([r.get(name) for r in records], dtype=object)
+        """One row a cell: its key and what the evidence holds; numbers that are none become NaN.
+
+        one_shot and plan stay as they are in the file: mostly asv has the medians, and nobody looks at these.
+        """
+        keys = zip(*self.cells, strict=True) if self.cells else [()] * len(CELL)
+        values = zip(*self.cells.values(), strict=True) if self.cells else [()] * len(_FIELDS)
+        frame = pd.DataFrame(dict(zip(CELL, map(list, keys), strict=True)))
+        for name, column in zip(_FIELDS, values, strict=True):
+            if name in _TEXTS:
+                frame[name] = pd.Series([_text(v) for v in column], dtype="str")
+            elif name in _NUMBERS:
+                frame[name] = pd.to_numeric(pd.Series(column, dtype=object), errors="coerce").astype(float)
+            else:
+                read = {"worst_index": _index, "samples": samples_of}.get(name)
+                frame[name] = pd.Series([read(v) for v in column] if read else list(column), dtype=object)
         return frame
 
 
@@ -82,7 +97,7 @@ def _add(evidence: Evidence, record: Any) -> str:
         if kind == "cell":
             if record["status"] not in _EVIDENCE_STATUSES:
                 return f"has an unknown status {str(record['status'])[:40]!r}"
-            evidence.cells[_key(record)] = record
+            evidence.cells[_key(record)] = tuple(map(record.get, _FIELDS.values()))
         elif kind == "gate":
             setting = [str(record.get(name)) for name in _GATED_ON]
             key = (str(record["backend"]), int(record["ndim"]), str(record["dtype"]), *setting)
@@ -97,19 +112,16 @@ def _add(evidence: Evidence, record: Any) -> str:
 
 
 def _key(record: Record) -> tuple[Any, ...]:
-    key = tuple([record[name] for name in CELL])
-    for name, value in zip(CELL, key, strict=True):
-        if not fits(name, value):
-            raise TypeError(f"{name} is {str(value)[:30]!r}")
+    key: tuple[Any, ...] = _KEY(record)
+    sizes = [value for value in key if type(value) is int]
+    if tuple(map(type, key)) != _KEY_TYPES or min(sizes) < 1 or max(sizes) >= 2**53:
+        wrong = next(name for name, value in zip(CELL, key, strict=True) if not fits(name, value))
+        raise TypeError(f"{wrong} is {str(record[wrong])[:30]!r}")
     return key
 
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
-
-
-def _numbers(values: list[Any]) -> pd.Series:
-    return pd.to_numeric(pd.Series(values, dtype=object), errors="coerce").astype(float)
 
 
 def _index(value: Any) -> tuple[int, ...] | None:

@@ -1,9 +1,7 @@
-"""What the torch backends share: devices, threads, and the way of an array to torch and back."""
+"""What the torch backends share: devices, threads, and tensors."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,7 @@ from convbench.problem import Array, Problem
 
 
 class TorchBackend(Backend):
-    """A backend on torch, for the host and for CUDA devices."""
+    """CUDA is only asked for, never initialised, until a plan is made."""
 
     library = "torch"
     module = "torch"
@@ -21,60 +19,51 @@ class TorchBackend(Backend):
     threaded = True
 
     def limits(self, problem: Problem) -> str | None:
-        """Whether the device is there; CUDA is not initialised to find out, as that would spoil later forks."""
-        kind, _, number = problem.device.partition(":")
-        if kind == "cpu":
+        if problem.device == "cpu":
             return None
-        if "+cpu" in importlib.metadata.version("torch"):
-            return f"no {problem.device}: the installed torch is built without CUDA"
         import torch
 
-        count = torch.cuda.device_count() if torch.version.cuda else 0
-        if int(number) >= count:
-            return f"no {problem.device}: torch finds {count} CUDA devices here"
+        if torch.version.cuda is None:
+            return f"torch {torch.__version__} is built without CUDA: install a CUDA build of torch, or use device cpu"
+        found, wanted = torch.cuda.device_count(), int(problem.device.partition(":")[2])
+        if wanted >= found:
+            return f"torch finds {found} CUDA device(s), so there is no {problem.device}; `convbench machine` shows them"
         return None
 
 
 class TorchPlan(Plan):
-    """load and store are views on the host; on a CUDA device they are the transfers."""
+    """Moves images to the device and results back; subclasses convolve tensors of shape (1, 1, *image_shape)."""
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem)
         import torch
 
+        super().__init__(problem)
         self.torch = torch
-        self.device = torch.device(problem.device)
-        self.dtype = getattr(torch, problem.dtype)
-        self.on_host = self.device.type == "cpu"
+        self.on_cuda = problem.device != "cpu"
 
     def tensor(self, array: Array) -> Any:
-        # torch takes neither negative strides nor read-only memory
-        if not array.flags.writeable or any(stride < 0 for stride in array.strides):
-            array = np.array(array)
-        return self.torch.from_numpy(array).to(self.device)
+        # torch takes no negative strides and warns of read-only memory
+        return self.torch.from_numpy(np.require(array, requirements=("C", "W"))).to(self.problem.device)[None, None]
 
     def load(self, image: Array) -> Any:
         return self.tensor(image)
 
     def execute(self, data: Any) -> Any:
-        torch, threads = self.torch, self.problem.threads
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
-        with torch.inference_mode(), self._full_precision():
-            result = self.compute(data)
-        if not self.on_host:
-            torch.cuda.synchronize(self.device)
-        return result
+        torch = self.torch
+        if torch.get_num_threads() != self.problem.threads:
+            torch.set_num_threads(self.problem.threads)
+        with torch.inference_mode():
+            if not self.on_cuda:
+                return self.convolve(data)
+            with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+                found = self.convolve(data)
+            torch.cuda.synchronize(found.device)
+            return found
 
-    def compute(self, data: Any) -> Any:
-        """The convolution of a tensor of the image's shape."""
+    def convolve(self, data: Any) -> Any:
+        """The convolution, on the device, shape (1, 1, *output_shape)."""
         raise NotImplementedError
 
     def store(self, result: Any) -> Array:
-        return result.cpu().numpy()
-
-    def _full_precision(self) -> contextlib.AbstractContextManager[Any]:
-        """cuDNN may not round float32 to TF32: the error bound is float32's."""
-        if self.on_host:
-            return contextlib.nullcontext()
-        return self.torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        array: Array = result[0, 0].cpu().numpy()
+        return array

@@ -1,7 +1,7 @@
-"""scipy.ndimage: convolve, and convolve1d once per axis for separable kernels.
+"""scipy.ndimage: the direct sum (convolve) and one-dimensional passes (convolve1d).
 
-Requires scipy. Sums in double precision whatever the dtype, on one thread. Its `origin` moves the output to any start
-within the full convolution, origin = start - k // 2, so that `valid` is a crop and `full` needs zeros at the end only.
+Requires scipy. Both sum in double precision, whatever the dtype, and always return the image's size: `origin` moves
+the output to where the mode starts, `valid` is cropped, `full` gets k-1 zeros after the image first.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from convbench.backends.base import Backend, Plan
 from convbench.convention import Convention
 from convbench.problem import Array, Problem
-from convbench.separate import worthwhile_passes
+from convbench.separate import Pass, worthwhile_passes
 
 
 class Ndimage(Backend):
@@ -23,50 +23,65 @@ class Ndimage(Backend):
     convention = Convention(flips=True, offset="k//2")
 
     def make_plan(self, problem: Problem, kernel: Array) -> Plan:
-        return _Plan(problem, kernel)
+        return _DirectPlan(problem, kernel)
 
 
-class NdimageSeparable(Ndimage):
+class NdimageSeparable(Backend):
     name = "ndimage-separable"
     family = "separable"
+    library = "scipy"
+    module = "scipy"
     rounding = "separable"
-    ndims = (2,)
+    convention = Convention(flips=True, offset="k//2")
 
     def make_plan(self, problem: Problem, kernel: Array) -> Plan:
-        return _SeparablePlan(problem, kernel)
+        return _SeparablePlan(problem, worthwhile_passes(kernel))
 
 
-class _Plan(Plan):
+class _DirectPlan(Plan):
     def __init__(self, problem: Problem, kernel: Array) -> None:
-        super().__init__(problem)
         from scipy import ndimage
 
-        self.ndimage, self.kernel = ndimage, kernel
-        self.origin = tuple(s - k // 2 for s, k in zip(problem.output_start, problem.kernel_shape, strict=True))
-        self.padding = [(0, k - 1) for k in problem.kernel_shape] if problem.mode == "full" else None
-        self.crop = tuple(slice(n) for n in problem.output_shape)
+        super().__init__(problem)
+        self.kernel, self.ndimage = kernel, ndimage
+        # ndimage's own start is k//2, so that its range of origins reaches from full (0) to valid (k-1)
+        starts = zip(problem.output_start, problem.kernel_shape, strict=True)
+        self.origin = tuple(start - k // 2 for start, k in starts)
+        self.crop = tuple(map(slice, problem.output_shape))
+
+    def _sized(self, data: Array) -> Array:
+        """The image, no smaller than the output."""
+        if self.problem.mode != "full":
+            return data
+        padded = np.zeros(self.problem.output_shape, data.dtype)
+        padded[tuple(map(slice, data.shape))] = data
+        return padded
 
     def execute(self, data: Array) -> Array:
-        if self.padding:
-            data = np.pad(data, self.padding)
-        return self.filtered(data)[self.crop]
-
-    def filtered(self, data: Array) -> Array:
-        return self.ndimage.convolve(data, self.kernel, output=data.dtype, mode="constant", origin=self.origin)
+        data = self._sized(data)
+        found = self.ndimage.convolve(data, self.kernel, output=data.dtype, mode="constant", origin=self.origin)
+        return found[self.crop]  # type: ignore[no-any-return]
 
 
-class _SeparablePlan(_Plan):
-    def __init__(self, problem: Problem, kernel: Array) -> None:
-        super().__init__(problem, kernel)
-        self.passes = worthwhile_passes(kernel)
+class _SeparablePlan(_DirectPlan):
+    def __init__(self, problem: Problem, terms: list[Pass]) -> None:
+        super().__init__(problem, terms[0][1])
+        last = problem.ndim - 1
+        # An axis on which the kernel has length 1 needs no pass; a kernel of one sample still needs one.
+        self.terms = [
+            [(axis, taps) for axis, taps in ((last, row), (0, column)) if len(taps) > 1] or [(last, row)]
+            for column, row in terms
+        ]
 
-    def filtered(self, data: Array) -> Array:
-        return sum(self.one_pass(data, factors) for factors in self.passes)  # type: ignore[return-value]
+    def execute(self, data: Array) -> Array:
+        data = self._sized(data)
+        found, *more = (self._passes(data, passes) for passes in self.terms)
+        for term in more:
+            found += term
+        return found[self.crop]
 
-    def one_pass(self, data: Array, factors: tuple[Array, Array]) -> Array:
-        for axis, taps in enumerate(factors):
-            if taps.size > 1 or taps[0] != 1:
-                data = self.ndimage.convolve1d(
-                    data, taps, axis=axis, output=data.dtype, mode="constant", origin=self.origin[axis]
-                )
+    def _passes(self, data: Array, passes: list[tuple[int, Array]]) -> Array:
+        for axis, taps in passes:
+            options = {"axis": axis, "mode": "constant", "origin": self.origin[axis]}
+            data = self.ndimage.convolve1d(data, taps, output=data.dtype, **options)
         return data

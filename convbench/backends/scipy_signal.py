@@ -1,15 +1,16 @@
-"""scipy.signal: direct sums, the FFT, and overlap-add.
+"""scipy.signal: the direct sum, one FFT (fftconvolve) and overlap-add (oaconvolve).
 
-Requires scipy. All three take the kernel anew on every call: there is nothing to plan. The direct sums run on one
-thread; the transforms honour scipy.fft's workers.
+Requires scipy. All three convolve with convbench's modes as they are; the kernel is transformed again on every call,
+for there is no plan to keep it in. The FFT ones take threads from scipy.fft.set_workers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from convbench.backends.base import Backend, Plan
+from convbench.convention import Convention
 from convbench.problem import Array, Problem
 
 
@@ -19,57 +20,48 @@ class ScipyDirect(Backend):
     library = "scipy"
     module = "scipy"
     rounding = "direct"
+    convention = Convention(flips=True)
 
     def make_plan(self, problem: Problem, kernel: Array) -> Plan:
-        return _Direct(problem, kernel)
+        import scipy.signal as signal
+
+        if problem.ndim == 2:
+            return _Plan(problem, kernel, signal.convolve2d)
+        return _Plan(problem, kernel, signal.convolve, method="direct")
 
 
-class _Direct(Plan):
-    def __init__(self, problem: Problem, kernel: Array) -> None:
-        super().__init__(problem)
-        from scipy import signal
-
-        self.kernel = kernel
-        self.convolve: Callable[..., Array] = signal.convolve2d if problem.ndim == 2 else signal.convolve
-        self.options = {} if problem.ndim == 2 else {"method": "direct"}
-
-    def execute(self, data: Array) -> Array:
-        return self.convolve(data, self.kernel, self.problem.mode, **self.options)
-
-
-class _Transform(Backend):
-    """What fftconvolve and oaconvolve have in common."""
-
+class ScipyFft(Backend):
+    name = "scipy-fft"
     family = "fft"
     library = "scipy"
     module = "scipy"
     rounding = "fft"
+    convention = Convention(flips=True)
     threaded = True
-    function: ClassVar[str]
 
     def make_plan(self, problem: Problem, kernel: Array) -> Plan:
-        from scipy import signal
+        import scipy.signal as signal
 
-        return _Fft(problem, kernel, getattr(signal, self.function))
-
-
-class ScipyFft(_Transform):
-    name = "scipy-fft"
-    function = "fftconvolve"
+        return _Plan(problem, kernel, signal.fftconvolve)
 
 
-class ScipyOa(_Transform):
+class ScipyOa(ScipyFft):
     name = "scipy-oa"
-    function = "oaconvolve"
+
+    def make_plan(self, problem: Problem, kernel: Array) -> Plan:
+        import scipy.signal as signal
+
+        return _Plan(problem, kernel, signal.oaconvolve)
 
 
-class _Fft(Plan):
-    def __init__(self, problem: Problem, kernel: Array, convolve: Any) -> None:
+class _Plan(Plan):
+    def __init__(self, problem: Problem, kernel: Array, function: Callable[..., Array], **options: Any) -> None:
+        import scipy.fft
+
         super().__init__(problem)
-        from scipy import fft
-
-        self.kernel, self.convolve, self.set_workers = kernel, convolve, fft.set_workers
+        self.kernel, self.function, self.options = kernel, function, options
+        self.workers = scipy.fft.set_workers
 
     def execute(self, data: Array) -> Array:
-        with self.set_workers(self.problem.threads):
-            return self.convolve(data, self.kernel, self.problem.mode)
+        with self.workers(self.problem.threads):
+            return self.function(data, self.kernel, mode=self.problem.mode, **self.options)

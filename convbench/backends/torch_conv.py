@@ -1,7 +1,9 @@
-"""torch: conv1d and conv2d, and two conv2d passes for separable kernels.
+"""torch: conv1d and conv2d of torch.nn.functional, whole (one kernel) or separable (a row, then a column).
 
-Requires torch. The operations are cross-correlations without a flip: the kernel is flipped in the plan. Their own
-padding is symmetric; an even kernel in mode same needs one zero less behind, which an explicit pad supplies.
+Requires torch. The operations correlate, so the kernel is flipped in the plan; complex dtypes are torch's own and do
+not conjugate. On the CPU the image goes through the operation in strips: torch copies what it works on 16-fold (float32)
+or kernel-size-fold (float64), and only that of a strip stays in the cache: up to 30 times quicker than one call. On
+CUDA it is one call, with TF32 off.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from convbench.convention import Convention
 from convbench.problem import Array, Problem
 from convbench.separate import worthwhile_passes
 
-Padding = tuple[tuple[int, int], ...]
+_STRIP = 1 << 14  # samples of a strip
+_UNFOLDED = 1 << 23  # bytes that a strip may take while torch works on it
 
 
 class TorchConv(TorchBackend):
@@ -26,51 +29,57 @@ class TorchConv(TorchBackend):
     convention = Convention(flips=False, offset="k//2")
 
     def make_plan(self, problem: Problem, kernel: Array) -> Plan:
-        return _ConvPlan(problem, kernel)
+        return _ConvPlan(problem, [[kernel]])
 
 
-class TorchSeparable(TorchConv):
+class TorchSeparable(TorchBackend):
     name = "torch-separable"
     family = "separable"
     rounding = "separable"
-    ndims = (2,)
+    convention = Convention(flips=False, offset="k//2")
 
     def make_plan(self, problem: Problem, kernel: Array) -> Plan:
-        return _SeparablePlan(problem, kernel)
+        terms = worthwhile_passes(kernel)
+        if problem.ndim == 1:
+            return _ConvPlan(problem, [[row] for _, row in terms])
+        return _ConvPlan(problem, [[row[None, :], column[:, None]] for column, row in terms])
 
 
 class _ConvPlan(TorchPlan):
-    def __init__(self, problem: Problem, kernel: Array) -> None:
+    """Terms to add up, each some kernels to apply one after another."""
+
+    def __init__(self, problem: Problem, terms: list[list[Array]]) -> None:
         super().__init__(problem)
-        self.correlate = self.torch.nn.functional.conv1d if problem.ndim == 1 else self.torch.nn.functional.conv2d
-        self.weight = self.weights(kernel)
-        self.padding = problem.padding
+        self.terms = [[_Conv(self, kernel) for kernel in kernels] for kernels in terms]
 
-    def weights(self, kernel: Array) -> Any:
-        """The flipped kernel as (1, 1, *kernel.shape)."""
-        return self.tensor(np.flip(kernel).astype(self.problem.dtype))[None, None]
+    def convolve(self, data: Any) -> Any:
+        found, *more = (self._apply(data, convs) for convs in self.terms)
+        for term in more:
+            found += term
+        return found
 
-    def correlated(self, data: Any, weight: Any, padding: Padding) -> Any:
-        if all(before == after for before, after in padding):
-            return self.correlate(data, weight, padding=tuple(before for before, _ in padding))
-        ends = [end for pair in reversed(padding) for end in pair]
-        return self.correlate(self.torch.nn.functional.pad(data, ends), weight)
-
-    def compute(self, data: Any) -> Any:
-        return self.correlated(data[None, None], self.weight, self.padding)[0, 0]
+    def _apply(self, data: Any, convs: list[_Conv]) -> Any:
+        for conv in convs:
+            data = conv(data)
+        return data
 
 
-class _SeparablePlan(_ConvPlan):
-    def __init__(self, problem: Problem, kernel: Array) -> None:
-        super().__init__(problem, kernel)
-        self.passes = [
-            (self.weights(column[:, None]), self.weights(row[None, :])) for column, row in worthwhile_passes(kernel)
-        ]
+class _Conv:
+    """One kernel on an image of any size, in the problem's mode."""
 
-    def compute(self, data: Any) -> Any:
-        rows, columns = self.padding
-        data = data[None, None]
-        return sum(
-            self.correlated(self.correlated(data, row, ((0, 0), columns)), column, (rows, (0, 0)))
-            for column, row in self.passes
-        )[0, 0]
+    def __init__(self, plan: TorchPlan, kernel: Array) -> None:
+        functional, problem = plan.torch.nn.functional, plan.problem
+        self.empty, self.pad = plan.torch.empty, functional.pad
+        self.operation = functional.conv1d if problem.ndim == 1 else functional.conv2d
+        self.kernel, self.in_strips = plan.tensor(np.flip(kernel)), not plan.on_cuda
+        # An axis on which this kernel has length 1 is left to the term's other kernel.
+        self.zeros = [p if k > 1 else (0, 0) for p, k in zip(problem.padding, kernel.shape, strict=True)]
+        self.sides = [z for pair in reversed(self.zeros[1:]) for z in pair]
+        # What torch takes in the meantime: oneDNN (float32) spreads a sample over 16 channels, the others unfold it.
+        double = problem.real_dtype.itemsize == 8
+        self.widened = kernel.size * kernel.itemsize if double else 1
+
+    def __call__(self, data: Any) -> Any:
+        k, n = self.kernel.shape[2], data.shape[2]
+        before, after = self.zeros[0]
+        ...

@@ -39,7 +39,10 @@ THREE = {**crossing_at(19.0), "sep-a": Model("separable", lambda n, k: 1e-9 * n 
 def test_the_answer_is_first_and_from_the_data(tmp_path: Path) -> None:
     answer = section(built(tmp_path, THREE, images=(256, 1024), noise=0.001), "answer")
     assert "On this machine, for float32 images of 1024 × 1024 on 1 thread" in answer
-    assert "then separable (sep-a). If it is not , the fastest is direct (direct-a) up to about k = 19, then fft (fft-a)." in answer
+    assert (
+        "then separable (sep-a). If it is not , the fastest is direct (direct-a) up to about k = 19, then fft (fft-a)."
+        in answer
+    )
     assert re.search(
         r"The crossover from direct to fft lies at k = 19\.0 \(95 % interval: 1[89]\.\d to 19\.\d\)", answer
     )
