@@ -14,11 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from convbench.cell import Cell
 from convbench.errors import StorageError
-from convbench.measure import Timing
-from convbench.problem import Problem
-from convbench.verdict import Verdict
 
 SUFFIX = ".evidence.jsonl"
 # Raise it when sampling or gating changes, so that figures of two protocols are never mixed.
@@ -27,12 +23,6 @@ PROTOCOL = 1
 
 def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def cell_key(layout: str, backend: str, problem: Problem) -> str:
-    """One string that names a cell of the suite."""
-    image, kernel = problem.image_shape[-1], problem.kernel_shape[-1]
-    return f"{layout}/{backend}/{image}/{kernel}/{problem.dtype}/{problem.mode}/{problem.device}/{problem.threads}"
 
 
 class EvidenceFile:
@@ -101,74 +91,3 @@ class EvidenceFile:
             if entry["kind"] == "run":
                 latest = entry
         return latest
-
-
-def _timing(timing: Timing | None) -> dict[str, Any] | None:
-    if timing is None:
-        return None
-    return {"samples": [float(f"{s:.6g}") for s in timing.samples], "number": timing.number}
-
-
-def cell_entry(layout: str, cell: Cell, run: str, library: str, library_version: str | None) -> dict[str, Any]:
-    """A cell as a line of the evidence file."""
-    p = cell.problem
-    return {
-        "kind": "cell",
-        "key": cell_key(layout, cell.backend, p),
-        "run": run,
-        "time": now(),
-        "backend": cell.backend,
-        "family": cell.family,
-        "library": library,
-        "library_version": library_version,
-        "layout": layout,
-        "image": p.image_shape[-1],
-        "kernel": p.kernel_shape[-1],
-        "dtype": p.dtype,
-        "mode": p.mode,
-        "device": p.device,
-        "threads": p.threads,
-        "status": cell.status,
-        "reason": cell.reason,
-        "checks": cell.checks,
-        "error_over_bound": cell.error_over_bound,
-        "worst_index": cell.worst_index,
-        "input_sha256": cell.input_sha256,
-        "stopped": cell.execute.stopped if cell.execute else None,
-        "execute": _timing(cell.execute),
-        "one_shot": _timing(cell.one_shot),
-        "plan": _timing(cell.plan),
-        "first_plan_seconds": cell.first_plan_seconds,
-        "load_seconds": cell.load_seconds,
-        "store_seconds": cell.store_seconds,
-        "peak_memory_bytes": cell.peak_memory_bytes,
-    }
-
-
-def gate_key(backend: str, problem: Problem) -> str:
-    """One string that names a verdict on small problems."""
-    return f"gate/{backend}/{problem.ndim}/{problem.dtype}/{problem.mode}/{problem.device}/{problem.threads}"
-
-
-def gate_entry(verdict: Verdict, problem: Problem, run: str) -> dict[str, Any]:
-    """A verdict on small problems as a line of the evidence file."""
-    worst = verdict.worst_problem
-    return {
-        "kind": "gate",
-        "key": gate_key(verdict.subject, problem),
-        "run": run,
-        "time": now(),
-        "backend": verdict.subject,
-        "ndim": problem.ndim,
-        "dtype": problem.dtype,
-        "mode": problem.mode,
-        "device": problem.device,
-        "threads": problem.threads,
-        "status": "ok" if verdict.ok else "failed" if verdict.failures else "n/a",
-        "checks": verdict.checks,
-        "error_over_bound": verdict.worst,
-        "worst": f"image {worst.image_shape}, kernel {worst.kernel_shape}, index {verdict.worst_index}"
-        if worst
-        else "",
-        "reason": str(verdict.failures[0]) if verdict.failures else "; ".join(verdict.not_run) or None,
-    }

@@ -102,5 +102,5 @@ class Judge:
         if not (error <= limit).all():
             block = np.unravel_index(int(np.argmax(error / limit)), error.shape)
             where = ", ".join(f"{s.start}:{s.stop}" for s in reference.checksum.slices(tuple(int(b) for b in block)))
-            what = f"the z-transform checksum of output[{where}] is off by {error[block]:.3g}, allowed {limit[block]:.3g}"
-            verdict.fail("checksum", self.problem, what)
+            off = f"off by {error[block]:.3g}, allowed {limit[block]:.3g}"
+            verdict.fail("checksum", self.problem, f"the z-transform checksum of output[{where}] is {off}")

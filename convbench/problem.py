@@ -96,8 +96,9 @@ class Problem:
     @property
     def output_start(self) -> Shape:
         """Index of the first output sample within the full convolution, per axis."""
-        starts = {"full": lambda k: 0, "same": lambda k: (k - 1) // 2, "valid": lambda k: k - 1}
-        return tuple(starts[self.mode](k) for k in self.kernel_shape)
+        if self.mode == "full":
+            return (0,) * self.ndim
+        return tuple((k - 1) // 2 if self.mode == "same" else k - 1 for k in self.kernel_shape)
 
     @property
     def output_slices(self) -> tuple[slice, ...]:

@@ -10,8 +10,9 @@ from typing import Any
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
 from convbench.cell import certify, measure_cells
+from convbench.entries import cell_entry, cell_key, gate_entry, gate_key
 from convbench.errors import GateError
-from convbench.evidence import SUFFIX, EvidenceFile, cell_entry, cell_key, gate_entry, gate_key
+from convbench.evidence import SUFFIX, EvidenceFile
 from convbench.grid import Preset, get_preset, problem_of
 from convbench.problem import Problem
 from convbench.verdict import Failure, Verdict

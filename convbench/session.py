@@ -51,9 +51,9 @@ class Session:
             same = [preset, *arguments, str(PROTOCOL), _sources()]
             last = _read(file)
             resumed = not fresh and bool(last) and not last["finished"] and last["same"] == same
-            state = (
-                last if resumed else {"run": uuid.uuid4().hex[:12], "same": same, "started": now(), "finished": None}
-            )
+            state: dict[str, Any] = last
+            if not resumed:
+                state = {"run": uuid.uuid4().hex[:12], "same": same, "started": now(), "finished": None}
             atomic_write(file, json.dumps(state))
             before = {name: os.environ.get(name) for name in (recorded.RUN, recorded.PRESET, recorded.FOLDER)}
             os.environ.update({recorded.RUN: state["run"], recorded.PRESET: preset, recorded.FOLDER: str(folder)})

@@ -18,8 +18,9 @@ from convbench import machine, recorded
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
 from convbench.cell import Cell, Progress
+from convbench.entries import cell_entry, cell_key
 from convbench.errors import ArgumentError, ConvbenchError
-from convbench.evidence import EvidenceFile, cell_entry, cell_key, now
+from convbench.evidence import EvidenceFile, now
 from convbench.grid import Preset, get_preset
 from convbench.problem import Problem
 from convbench.repository import find_root, repository

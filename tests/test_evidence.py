@@ -5,8 +5,9 @@ import os
 
 import pytest
 
+from convbench.entries import cell_key
 from convbench.errors import StorageError
-from convbench.evidence import EvidenceFile, cell_key
+from convbench.evidence import EvidenceFile
 from convbench.problem import Problem
 
 

@@ -166,7 +166,16 @@ def test_without_commits_results_are_kept_under_a_clear_label(clone, run):
 
 def test_bare_asv_measures_for_itself_and_publishes_offline_pages(clone, run):
     head = commit(clone)
-    command = ("asv", "run", "-E", "installed", "--set-commit-hash", "HEAD", "--bench", "Signal.*'numpy', 4096, 9, 'float32'")
+    command = (
+        "asv",
+        "run",
+        "-E",
+        "installed",
+        "--set-commit-hash",
+        "HEAD",
+        "--bench",
+        "Signal.*'numpy', 4096, 9, 'float32'",
+    )
     status, out = run(*command)
     assert status == 0, out
     (cell,) = [e for e in evidence(clone) if e["kind"] == "cell"]

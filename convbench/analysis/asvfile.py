@@ -114,8 +114,11 @@ def _metric(results: Any, name: str, metric: str, param_names: tuple[str, ...]) 
     if metric == "time_execute":
         frame["asv_failed"] = [v is None for v in values]
         stats = results.get_result_stats(name, stored)
-        frame["execute_low_s"], frame["execute_high_s"] = (_floats([(s or {}).get(c) for s in stats]) for c in _CI)
         samples = results.get_result_samples(name, stored)
+        # asv assumes a distribution: from a handful of samples its interval may reach below zero, or to infinity
+        least, most = (_floats([end(s) if s else None for s in samples]) for end in (min, max))
+        low, high = (_floats([(s or {}).get(c) for s in stats]) for c in _CI)
+        frame["execute_low_s"], frame["execute_high_s"] = np.fmax(low, least), np.fmin(high, most)
         frame["asv_samples"] = pd.Series([times(s) for s in samples], dtype=object, index=index)
     return frame if index.is_unique else frame[~index.duplicated()]
 

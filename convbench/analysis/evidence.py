@@ -14,7 +14,6 @@ from convbench.analysis.schema import CELL, WHOLE, fits
 
 Record = dict[str, Any]
 
-SUFFIX = ".evidence.jsonl"
 # column of the table -> field of a line
 _TEXTS = {
     "family": "family", "library": "library", "library_version": "library_version", "reason": "reason",

@@ -15,10 +15,11 @@ from typing import Any
 import pandas as pd
 
 from convbench.analysis.asvfile import AsvFile, load_benchmarks, read_asv_file
-from convbench.analysis.evidence import SUFFIX, Evidence, Record, read_evidence, samples_of
+from convbench.analysis.evidence import Evidence, Record, read_evidence, samples_of
 from convbench.analysis.medians import median_intervals
 from convbench.analysis.schema import CELL, COLUMNS, SECONDS, TEXT, WHERE, WHOLE
 from convbench.errors import StorageError
+from convbench.evidence import SUFFIX
 
 Progress = Callable[[int, int, str], None]
 Where = tuple[str, str, str]

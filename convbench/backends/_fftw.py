@@ -1,4 +1,4 @@
-"""What the pyFFTW backends share: aligned memory, and FFTW's plans made with all that earlier runs learnt."""
+"""FFTW's plans, made with all that earlier runs learnt."""
 
 from __future__ import annotations
 
@@ -7,25 +7,13 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from convbench.backends import _fftw_wisdom as wisdom
 from convbench.problem import Array, Shape
 
 EFFORT = "FFTW_MEASURE"  # patient planning takes five to ten times as long and gained 2 %
+_MOST_SECONDS = 20.0  # a plan; then FFTW takes the best it has seen (8192x8192 takes 12)
 
 Run = Callable[[], Any]
-
-
-def aligned(shape: Shape, dtype: npt.DTypeLike) -> Array:
-    """Zeros from a cache line's start; rows never a multiple of 512 bytes apart, or columns would share cache sets."""
-    import pyfftw
-
-    itemsize = np.dtype(dtype).itemsize
-    spare = 64 // itemsize if shape[-1] * itemsize % 512 == 0 else 0
-    zeros: Array = pyfftw.zeros_aligned((*shape[:-1], shape[-1] + spare), dtype, n=64)
-    return zeros[..., : shape[-1]]
 
 
 def nothing() -> None:
@@ -45,7 +33,9 @@ def planning() -> Iterator[Callable[..., Run]]:
     def fft(source: Array, target: Array, axes: Shape, inverse: bool = False, threads: int = 1) -> Run:
         nonlocal learnt
         way = "FFTW_BACKWARD" if inverse else "FFTW_FORWARD"
-        make = functools.partial(pyfftw.FFTW, source, target, axes, way, threads=threads)
+        make = functools.partial(
+            pyfftw.FFTW, source, target, axes, way, threads=threads, planning_timelimit=_MOST_SECONDS
+        )
         flags = (EFFORT, "FFTW_DESTROY_INPUT") if inverse else (EFFORT,)
         try:
             plan = make(flags=(*flags, "FFTW_WISDOM_ONLY"))

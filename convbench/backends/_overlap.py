@@ -7,12 +7,12 @@ can work at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from convbench.backends._fft import circular_sizes, kernel_transform
-from convbench.backends._fftw import Run, aligned, nothing
+from convbench.backends._fftw import Run, nothing
+from convbench.backends._memory import spread
 from convbench.backends._overlap_tiles import CACHED
 from convbench.problem import Array, Problem, Shape
 
@@ -34,9 +34,9 @@ class Strips:
         self.columns = column_tiles(problem, width)
         self.kernel = kernel_transform(kernel, tile)
         length = width if not real else width // 2 if k2 == 1 else width // 2 + 1
-        self.spectra = aligned((height, length), self.kernel.dtype)
+        self.spectra = spread((height, length), self.kernel.dtype)
         # Without a transform by rows, two real samples of a row pass for a complex one.
-        self.samples = aligned(tile, problem.dtype) if real and k2 > 1 else self.spectra.view(problem.dtype)
+        self.samples = spread(tile, problem.dtype) if real and k2 > 1 else self.spectra.view(problem.dtype)
         self.carry = np.empty_like(self.spectra[: self.shared])
         self.head = self.forward = self.down = self.up = self.backward = nothing
         old, new = slice(self.shared), slice(self.shared, None)
@@ -78,11 +78,11 @@ class Segments:
         self.span, self.shared, self.first = span, k - 1, problem.output_start[0] - (k - 1)
         count = max(1, min(CACHED // length, -(-len(span) // self.step)))
         self.kernel = kernel_transform(kernel, tile)
-        self.signal = aligned(((count - 1) * self.step + length,), problem.dtype)
+        self.signal = spread(((count - 1) * self.step + length,), problem.dtype)
         size = self.signal.itemsize
         overlapping = np.lib.stride_tricks.as_strided(self.signal, (count, length), (self.step * size, size))
-        self.spectra = aligned((count, length if problem.is_complex else length // 2 + 1), self.kernel.dtype)
-        self.results = aligned((count, length), problem.dtype)
+        self.spectra = spread((count, length if problem.is_complex else length // 2 + 1), self.kernel.dtype)
+        self.results = spread((count, length), problem.dtype)
         self.forward = fft(overlapping, self.spectra, (1,))
         self.backward = fft(self.spectra, self.results, (1,), inverse=True)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from convbench.backends.base import Backend, Plan
 from convbench.problem import Array, Problem
 
@@ -27,7 +25,7 @@ class TorchBackend(Backend):
             return f"torch {torch.__version__} is built without CUDA: install a CUDA build of torch, or use device cpu"
         found, wanted = torch.cuda.device_count(), int(problem.device.partition(":")[2])
         if wanted >= found:
-            return f"torch finds {found} CUDA device(s), so there is no {problem.device}; `convbench machine` shows them"
+            return f"torch finds {found} CUDA devices, so there is no {problem.device}; see `convbench machine`"
         return None
 
 
@@ -42,8 +40,8 @@ class TorchPlan(Plan):
         self.on_cuda = problem.device != "cpu"
 
     def tensor(self, array: Array) -> Any:
-        # torch takes no negative strides and warns of read-only memory
-        return self.torch.from_numpy(np.require(array, requirements=("C", "W"))).to(self.problem.device)[None, None]
+        plain = array.flags.carray and min(array.strides) > 0  # torch takes no negative ones, and warns of read-only
+        return self.torch.from_numpy(array if plain else array.copy()).to(self.problem.device)[None, None]
 
     def load(self, image: Array) -> Any:
         return self.tensor(image)

@@ -60,7 +60,7 @@ class Plan(ABC):
             )
         if image.dtype != np.dtype(self.problem.dtype):
             raise ArgumentError(
-                f"this plan is for dtype {self.problem.dtype}, got {image.dtype}; convert the image or make another plan"
+                f"this plan is for dtype {self.problem.dtype}, got {image.dtype}; convert the image or plan anew"
             )
         return self.store(self.execute(self.load(image)))
 

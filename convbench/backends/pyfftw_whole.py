@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 
 from convbench.backends._fft import circular_sizes, good_size, kernel_transform
-from convbench.backends._fftw import aligned, nothing, planning
+from convbench.backends._fftw import nothing, planning
+from convbench.backends._memory import spread
 from convbench.backends.base import Backend, Plan
 from convbench.convention import Convention
 from convbench.problem import Array, Problem
@@ -38,7 +39,7 @@ class WholePlan(Plan):
         halved = not problem.is_complex and problem.kernel_shape[-1] > 1
         # Without a transform along rows, two real samples of a row pass for a complex one.
         length = sizes[-1] if problem.is_complex else sizes[-1] // 2 + halved
-        self.spectrum = aligned((*sizes[:-1], length), np.result_type(problem.dtype, np.complex64))
+        self.spectrum = spread((*sizes[:-1], length), np.result_type(problem.dtype, np.complex64))
         self.padded = self.spectrum.view(problem.dtype)[..., : sizes[-1]]  # in place: half the memory, and quicker
         self.kernel = kernel_transform(kernel, sizes)
         self.forward = self.backward = nothing

@@ -1,4 +1,4 @@
-"""scipy.ndimage: the direct sum (convolve) and one-dimensional passes (convolve1d).
+"""scipy.ndimage: the direct sum (convolve; in 1-D too, it beats convolve1d), and row and column passes (convolve1d).
 
 Requires scipy. Both sum in double precision, whatever the dtype, and always return the image's size: `origin` moves
 the output to where the mode starts, `valid` is cropped, `full` gets k-1 zeros after the image first.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from convbench.backends._memory import spread
 from convbench.backends.base import Backend, Plan
 from convbench.convention import Convention
 from convbench.problem import Array, Problem
@@ -33,9 +34,10 @@ class NdimageSeparable(Backend):
     module = "scipy"
     rounding = "separable"
     convention = Convention(flips=True, offset="k//2")
+    ndims = (2,)
 
     def make_plan(self, problem: Problem, kernel: Array) -> Plan:
-        return _SeparablePlan(problem, worthwhile_passes(kernel))
+        return _SeparablePlan(problem, kernel, worthwhile_passes(kernel))
 
 
 class _DirectPlan(Plan):
@@ -64,14 +66,11 @@ class _DirectPlan(Plan):
 
 
 class _SeparablePlan(_DirectPlan):
-    def __init__(self, problem: Problem, terms: list[Pass]) -> None:
-        super().__init__(problem, terms[0][1])
-        last = problem.ndim - 1
-        # An axis on which the kernel has length 1 needs no pass; a kernel of one sample still needs one.
-        self.terms = [
-            [(axis, taps) for axis, taps in ((last, row), (0, column)) if len(taps) > 1] or [(last, row)]
-            for column, row in terms
-        ]
+    def __init__(self, problem: Problem, kernel: Array, terms: list[Pass]) -> None:
+        super().__init__(problem, kernel)
+        # A pass of one sample is a factor 1, unless the whole kernel is one sample.
+        pairs = [[(1, row), (0, column)] for column, row in terms]
+        self.terms = [[one for one in pair if len(one[1]) > 1] or pair[:1] for pair in pairs]
 
     def execute(self, data: Array) -> Array:
         data = self._sized(data)
@@ -82,6 +81,8 @@ class _SeparablePlan(_DirectPlan):
 
     def _passes(self, data: Array, passes: list[tuple[int, Array]]) -> Array:
         for axis, taps in passes:
+            output = spread(data.shape, data.dtype)
             options = {"axis": axis, "mode": "constant", "origin": self.origin[axis]}
-            data = self.ndimage.convolve1d(data, taps, output=data.dtype, **options)
+            self.ndimage.convolve1d(data, taps, output=output, **options)
+            data = output
         return data

@@ -1,6 +1,7 @@
-"""torch.fft: whole image, real transforms for real data, the kernel's transform in the plan.
+"""torch: one FFT of the whole image with torch.fft (MKL or pocketfft on the CPU, cuFFT on CUDA).
 
-Requires torch (MKL or pocketfft on the host, cuFFT on CUDA devices).
+Requires torch. Real transforms for real data, at the shortest length that transforms quickly, and along no axis on
+which the kernel has length 1; the kernel's transform and the 1/N of the inverse are done in the plan.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 from convbench.backends._fft import circular_sizes, good_size
 from convbench.backends._torch import TorchBackend, TorchPlan
 from convbench.backends.base import Plan
+from convbench.convention import Convention
 from convbench.problem import Array, Problem
 
 
@@ -17,23 +19,28 @@ class TorchFft(TorchBackend):
     name = "torch-fft"
     family = "fft"
     rounding = "fft"
+    convention = Convention(flips=True, offset="0", size="N, circular")
 
     def make_plan(self, problem: Problem, kernel: Array) -> Plan:
-        return _Plan(problem, kernel)
+        return _FftPlan(problem, kernel)
 
 
-class _Plan(TorchPlan):
+class _FftPlan(TorchPlan):
     def __init__(self, problem: Problem, kernel: Array) -> None:
         super().__init__(problem)
         fft = self.torch.fft
+        transformed = [axis for axis, k in enumerate(problem.kernel_shape) if k > 1]
+        sizes = [good_size(circular_sizes(problem)[axis]) for axis in transformed]
+        self.where = {"s": sizes, "dim": [axis + 2 for axis in transformed], "norm": "forward"}
         self.forward, self.inverse = (fft.fftn, fft.ifftn) if problem.is_complex else (fft.rfftn, fft.irfftn)
-        # An axis along which the kernel is a single sample needs no transform.
-        axes = [a for a, k in enumerate(problem.kernel_shape) if k > 1] or [problem.ndim - 1]
-        sizes = circular_sizes(problem)
-        self.where = {"s": [good_size(sizes[a]) for a in axes], "dim": axes}
-        self.transform = self.forward(self.tensor(kernel), **self.where)
-        self.crop = problem.output_slices
+        self.kernel = self.tensor(kernel)
+        if transformed:
+            self.kernel = self.forward(self.kernel, **self.where)
+        self.crop = (..., *problem.output_slices)
 
-    def compute(self, data: Any) -> Any:
-        product = self.forward(data, **self.where).mul_(self.transform)
-        return self.inverse(product, **self.where)[self.crop].contiguous()
+    def convolve(self, data: Any) -> Any:
+        if not self.where["s"]:
+            return data * self.kernel
+        spectrum = self.forward(data, **{**self.where, "norm": "backward"})
+        spectrum *= self.kernel
+        return self.inverse(spectrum, **self.where)[self.crop].contiguous()
