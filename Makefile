@@ -15,8 +15,8 @@ help:
 	@sed -n '2,4s/^# *//p' Makefile
 
 bench: $(STAMP)
-	$(BIN)/convbench run --preset $(PRESET)
-	$(BIN)/convbench report
+	@# a failed cell must not cost the report of all others
+	$(BIN)/convbench run --preset $(PRESET); status=$$?; $(BIN)/convbench report && exit $$status
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest
