@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int, str], None]
 
+LOGARITHMIC = 20
+"""Times that span more than this are drawn on a logarithmic axis, where the quick ones can still be told apart."""
 _WORST_FIRST = ("failed", "skipped", "n/a", "ok")
 
 
@@ -171,6 +173,9 @@ def figure(comparison: Comparison, result: Array) -> bytes:
     bars = axes["times"].barh([r.backend for r in rows], times, xerr=np.maximum(spread, 0), color=colours)
     axes["times"].bar_label(bars, [f"{time:.3g} ms" for time in times], padding=4)
     axes["times"].margins(x=0.12)
+    if times and max(times) > LOGARITHMIC * min(times):
+        axes["times"].set_xscale("log")
+        axes["times"].set_xlim(left=min(times) / 2, right=max(times) * 4)
     axes["times"].invert_yaxis()
     axes["times"].set_xlabel("time to execute, ms (bars: median; whiskers: 99 % interval)")
     seen = [family for family in FAMILIES if any(r.family == family for r in rows)]

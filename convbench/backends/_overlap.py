@@ -119,13 +119,7 @@ def column_tiles(problem: Problem, width: int) -> list[tuple[slice, slice, slice
     found, step = [], width - k + 1
     for column in range(0, size, step):
         first, count = column + start - (k - 1), min(step, size - column)
-        left, right = max(0, -first), max(0, min(width, n - first))
-        found.append(
-            (
-                slice(first + left, first + right),
-                slice(left, right),
-                slice(column, column + count),
-                slice(k - 1, k - 1 + count),
-            )
-        )
+        left, right = max(0, -first), min(width, n - first)
+        source, inside = slice(first + left, first + right), slice(left, right)
+        found.append((source, inside, slice(column, column + count), slice(k - 1, k - 1 + count)))
     return found
