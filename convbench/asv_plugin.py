@@ -16,10 +16,13 @@ from asv.commands.run import Run
 from asv.environment import ExistingEnvironment, get_env_name
 from asv.util import UserError
 
-from convbench import recorded
+from convbench import machine, recorded
 from convbench.errors import ConvbenchError
 from convbench.grid import get_preset
 from convbench.session import Session, asv_machine
+
+
+TIMED = ("numpy", "scipy", "pyfftw", "numba", "torch")
 
 
 class Installed(ExistingEnvironment):
@@ -34,6 +37,11 @@ class Installed(ExistingEnvironment):
     def name(self) -> str:
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         return str(get_env_name(self.tool_name, python, {}, self._tagged_env_vars))
+
+    @property
+    def requirements(self) -> dict[str, str]:
+        """Versions of the libraries that are timed: asv keeps them with the results, and can tell them apart."""
+        return {name: version for name, version in machine.versions().items() if name in TIMED}
 
     @classmethod
     def matches(cls, python: str) -> bool:

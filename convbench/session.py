@@ -14,7 +14,7 @@ from typing import Any
 
 import filelock
 
-from convbench import __version__, recorded
+from convbench import __version__, machine, recorded
 from convbench.errors import ConvbenchError, StorageError
 from convbench.evidence import PROTOCOL, now
 from convbench.files import atomic_write
@@ -76,7 +76,7 @@ def asv_machine(name: str | None = None) -> str:
     try:
         return str(MachineCollection.load(name)["machine"])
     except UserError:
-        MachineCollection.save(name, {**Machine.get_defaults(), "machine": name})
+        MachineCollection.save(name, {**Machine.get_defaults(), "machine": name, "blas": machine.describe()["blas"]})
         return name
 
 
