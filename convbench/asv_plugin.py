@@ -34,9 +34,12 @@ class Installed(ExistingEnvironment):
         super().__init__(conf, "same", requirements, tagged_env_vars)
 
     @property
+    def python(self) -> str:
+        return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+    @property
     def name(self) -> str:
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        return str(get_env_name(self.tool_name, python, {}, self._tagged_env_vars))
+        return str(get_env_name(self.tool_name, self.python, {}, self._tagged_env_vars))
 
     @property
     def requirements(self) -> dict[str, str]:

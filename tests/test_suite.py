@@ -92,7 +92,8 @@ def test_run_records_measures_and_resumes_nothing(clone, run):
 
     path, content = asv_result(clone)
     assert path.name == f"{head[:8]}-installed-py{sys.version_info[0]}.{sys.version_info[1]}.json"
-    assert str(clone.parent) not in path.read_text()
+    for private in (str(clone.parent), sys.executable, sys.prefix):
+        assert private not in path.read_text()
     assert content["requirements"]["numpy"] == runs[0]["versions"]["numpy"]
     values = [v for v in column(content, "signal.Signal.time_execute", "result") if isinstance(v, float) and v == v]
     assert len(values) == 4
