@@ -60,6 +60,8 @@ def _work(pipe: Connection, path: Path, preset: str, run: str) -> None:
     """The worker's loop."""
     for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
+    # Idle OpenMP threads that spin would slow down whichever backend is sampled next.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     evidence, chosen = EvidenceFile(path), get_preset(preset)
     while True:
         try:
