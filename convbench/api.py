@@ -39,7 +39,7 @@ def convolve(
     rank, the FFT otherwise; where that one is missing or cannot do it, the next that can.
     Raises ArgumentError for arguments that do not fit, UnsupportedError where no backend can do it.
     """
-    image, kernel = _array("image", image), _array("kernel", kernel)
+    image, kernel = as_data("image", image), as_data("kernel", kernel)
     dtype = dtype_name(np.result_type(image.dtype, kernel.dtype))
     problem = Problem(image.shape, kernel.shape, dtype, mode, device, cores() if threads is None else threads)
     image, kernel = image.astype(dtype, copy=False), kernel.astype(dtype, copy=False)
@@ -63,14 +63,6 @@ def choose(problem: Problem, kernel: Array) -> str:
     if problem.ndim == 2 and small and worthwhile(separable_rank(kernel), kernel.shape):
         return "numba-separable"
     return "numba-direct" if problem.terms <= DIRECT_TERMS[problem.ndim] else "pyfftw-overlap"
-
-
-def _array(what: str, given: npt.ArrayLike) -> Array:
-    try:
-        array = np.asarray(given)
-    except (ValueError, TypeError) as error:  # e.g. rows of different lengths
-        raise ArgumentError(f"{what} must be an array or nested lists of equal length: {error}") from None
-    return as_data(what, array)
 
 
 def _candidates(backend: str | Backend, problem: Problem, kernel: Array) -> Iterator[Backend]:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+MOST_NAMES = 30
+"""A longer list of what is allowed helps nobody."""
+
 
 class ConvbenchError(Exception):
     """Root of every error that convbench raises on purpose."""
@@ -39,4 +42,5 @@ def one_of(what: str, given: object, allowed: Iterable[object], command: str = "
     close = difflib.get_close_matches(str(given), names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     listing = f" `{command}` lists them." if command else ""
-    return ArgumentError(f"unknown {what} {given!r}; allowed: {', '.join(names)}.{hint}{listing}")
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ArgumentError(f"unknown {what} {given!r}; allowed: {', '.join(names[:MOST_NAMES])}{more}.{hint}{listing}")

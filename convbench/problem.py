@@ -169,7 +169,7 @@ def as_data(what: str, given: object) -> Array:
     try:
         array = np.asarray(given)
     except ValueError as error:  # rows of different lengths
-        raise ArgumentError(f"{what} must be a rectangular array of numbers: {error}") from error
+        raise ArgumentError(f"{what} must be an array or nested lists of equal length: {error}") from error
     if array.dtype.kind not in "buifc":
         raise ArgumentError(
             f"{what} must be numeric, got dtype {array.dtype}; convert it, e.g. {what}.astype('float32')"
