@@ -94,13 +94,6 @@ def warnings(seconds: float = 0.3) -> list[str]:
     return [found for check in (functools.partial(_other_load, seconds), _frequency, _environment) for found in check()]
 
 
-def ceilings(threads: int = 1, seconds: float = 0.4) -> dict[str, float]:
-    """The machine's measured peaks: see convbench.ceilings.ceilings."""
-    from convbench.ceilings import ceilings as measured
-
-    return measured(threads, seconds)
-
-
 # -- reading the system ------------------------------------------------------------------------------------------
 
 

@@ -356,7 +356,7 @@ def test_machine_shows_facts_versions_and_warnings(monkeypatch: pytest.MonkeyPat
 
 
 def test_machine_ceilings_and_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convbench.machine.ceilings", lambda threads: {"fma_float32": 100.0 * threads, "copy": 20.0})
+    monkeypatch.setattr("convbench.ceilings.ceilings", lambda threads: {"fma_float32": 100.0 * threads, "copy": 20.0})
     text = call("machine", "--ceilings", "--threads", "2").stdout
     assert "200.0 GFLOP/s, threads 2" in text
     assert "20.0 GB/s" in text

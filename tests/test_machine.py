@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from convbench import machine
+from convbench import ceilings, machine
 from convbench.errors import ArgumentError
 
 
@@ -38,7 +38,7 @@ def test_describe_survives_a_system_that_shows_nothing(monkeypatch) -> None:
 def test_describe_imports_no_framework() -> None:
     code = """
 import sys
-from convbench import machine
+from convbench import ceilings, machine
 machine.describe(); machine.versions(); machine.warnings(0.01)
 print([m for m in ("torch", "numba", "scipy", "pyfftw", "pandas", "matplotlib", "asv") if m in sys.modules])
 """
@@ -143,17 +143,17 @@ def test_stolen_time(monkeypatch) -> None:
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_ceilings_are_positive(threads: int) -> None:
-    found = machine.ceilings(threads, seconds=0.01)
+    found = ceilings.ceilings(threads, seconds=0.01)
     assert list(found) == ["fma_float32", "fma_float64", "copy"]
     assert all(value > 0 for value in found.values())
 
 
 def test_ceilings_without_numba(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "numba", None)
-    assert machine.ceilings(seconds=0.001)["fma_float64"] > 0
+    assert ceilings.ceilings(seconds=0.001)["fma_float64"] > 0
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])
 def test_ceilings_refuse_other_thread_counts(threads: object) -> None:
     with pytest.raises(ArgumentError, match=r"threads must be a positive int, got .* may use \d+"):
-        machine.ceilings(threads)  # type: ignore[arg-type]
+        ceilings.ceilings(threads)  # type: ignore[arg-type]
