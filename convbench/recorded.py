@@ -12,8 +12,9 @@ from convbench.backends.base import Backend
 from convbench.cell import certify, measure_cells
 from convbench.entries import cell_entry, cell_key, gate_entry, gate_key
 from convbench.errors import GateError
-from convbench.evidence import SUFFIX, EvidenceFile
+from convbench.evidence import SUFFIX, EvidenceFile, now
 from convbench.grid import Preset, get_preset, problem_of
+from convbench.machine import versions
 from convbench.problem import Problem
 from convbench.verdict import Failure, Verdict
 
@@ -51,6 +52,9 @@ def recorded(
     entry = evidence.find("cell", cell_key(layout, backend, problem), run)
     if entry is None:
         preset = get_preset(os.environ.get(PRESET, "quick"))
+        if evidence.find("run", run, run) is None:  # asv began this run, not `convbench run`, which knows more of it
+            about = {"preset": preset.name, "started": now(), "finished": None, "versions": versions(), "machine": {}}
+            evidence.append({"kind": "run", "key": run, "run": run, **about})
         entry = measure_group(layout, problem, [get_backend(backend)], preset, evidence, run)[0]
     if entry["status"] == "failed":
         raise GateError(entry["reason"])

@@ -182,6 +182,8 @@ def test_bare_asv_measures_for_itself_and_publishes_offline_pages(clone, run):
     assert status == 0, out
     (cell,) = [e for e in evidence(clone) if e["kind"] == "cell"]
     assert cell["status"] == "ok"
+    (about,) = [e for e in evidence(clone) if e["kind"] == "run"]
+    assert about["versions"]["numpy"]
     assert asv_result(clone)[0].name.startswith(head[:8])
     status, out = run("asv", "publish")
     assert status == 0, out
