@@ -6,6 +6,7 @@ from typing import Any
 
 from convbench.cell import Cell
 from convbench.evidence import now
+from convbench.machine import versions
 from convbench.measure import Timing
 from convbench.problem import Problem
 from convbench.verdict import Verdict
@@ -57,6 +58,12 @@ def cell_entry(layout: str, cell: Cell, run: str, library: str, library_version:
         "store_seconds": cell.store_seconds,
         "peak_memory_bytes": cell.peak_memory_bytes,
     }
+
+
+def run_entry(run: str, preset: str, **known: Any) -> dict[str, Any]:
+    """A measuring session as a line of the evidence file, begun now; known: what else is known of it."""
+    about = {"preset": preset, "started": now(), "finished": None, "versions": versions(), "machine": {}}
+    return {"kind": "run", "key": run, "run": run, **about, **known}
 
 
 def gate_key(backend: str, problem: Problem) -> str:

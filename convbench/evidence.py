@@ -83,11 +83,3 @@ class EvidenceFile:
             if isinstance(entry, dict) and entry.get("kind") == kind and entry.get("run") == run:
                 return entry
         return None
-
-    def last_run(self) -> dict[str, Any] | None:
-        """The latest "run" entry, with `finished` set if the run came to its end."""
-        latest: dict[str, Any] | None = None
-        for entry in self.entries():
-            if entry["kind"] == "run":
-                latest = entry
-        return latest

@@ -10,11 +10,10 @@ from typing import Any
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
 from convbench.cell import certify, measure_cells
-from convbench.entries import cell_entry, cell_key, gate_entry, gate_key
+from convbench.entries import cell_entry, cell_key, gate_entry, gate_key, run_entry
 from convbench.errors import GateError
-from convbench.evidence import SUFFIX, EvidenceFile, now
+from convbench.evidence import SUFFIX, EvidenceFile
 from convbench.grid import Preset, get_preset, problem_of
-from convbench.machine import versions
 from convbench.problem import Problem
 from convbench.verdict import Failure, Verdict
 
@@ -53,8 +52,7 @@ def recorded(
     if entry is None:
         preset = get_preset(os.environ.get(PRESET, "quick"))
         if evidence.find("run", run, run) is None:  # asv began this run, not `convbench run`, which knows more of it
-            about = {"preset": preset.name, "started": now(), "finished": None, "versions": versions(), "machine": {}}
-            evidence.append({"kind": "run", "key": run, "run": run, **about})
+            evidence.append(run_entry(run, preset.name))
         entry = measure_group(layout, problem, [get_backend(backend)], preset, evidence, run)[0]
     if entry["status"] == "failed":
         raise GateError(entry["reason"])

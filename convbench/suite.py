@@ -18,7 +18,7 @@ from convbench import machine, recorded
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
 from convbench.cell import Cell, Progress
-from convbench.entries import cell_entry, cell_key
+from convbench.entries import cell_entry, cell_key, run_entry
 from convbench.errors import ArgumentError, ConvbenchError
 from convbench.evidence import EvidenceFile, now
 from convbench.grid import Preset, get_preset
@@ -70,17 +70,8 @@ def run(
     folder = root / "results" / name
     with Session.begin(folder, preset, (commit, str(bench)), fresh) as session:
         evidence = EvidenceFile(recorded.evidence_path(folder, commit, ENVIRONMENT))
-        began = now()
         before = machine.warnings()
-        about: dict[str, object] = {
-            "kind": "run",
-            "key": session.run,
-            "run": session.run,
-            "preset": preset,
-            "started": began,
-            "finished": None,
-        }
-        about |= {"versions": machine.versions(), "machine": machine.describe(), "warnings": before + notes}
+        about = run_entry(session.run, preset, machine=machine.describe(), warnings=before + notes)
         evidence.append(about)
         known = {e["key"] for e in evidence.entries() if e["kind"] == "cell" and e["run"] == session.run}
         todo = [(layout, problem, _missing(layout, problem, backends, known)) for layout, problem, backends in groups]

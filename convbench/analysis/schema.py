@@ -12,7 +12,6 @@ WHERE = ("machine", "commit", "env")
 GROUP = (*WHERE, "layout", "image", "dtype", "mode", "device", "threads")
 # Order of the families on every page; families of other packages follow in alphabetical order.
 FAMILIES = ("direct", "separable", "fft", "framework")
-STATUSES = ("ok", "failed", "n/a", "skipped", "no evidence")
 
 TEXT = ("layout", "backend", "dtype", "mode", "device")
 WHOLE = ("image", "kernel", "threads")
