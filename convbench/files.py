@@ -29,6 +29,13 @@ _REMEDY = {
 }
 
 
+def cache_folder() -> Path:
+    """The user's folder for what can be made again: compiled functions, FFTW wisdom."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("convbench", appauthor=False))
+
+
 def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> Path:
     """Write the whole file or leave what was there: a temporary file in the same folder, then os.replace.
 

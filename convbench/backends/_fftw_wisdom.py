@@ -14,7 +14,7 @@ import platform
 from pathlib import Path
 
 from convbench.errors import StorageError
-from convbench.files import atomic_write
+from convbench.files import atomic_write, cache_folder
 
 _SECONDS = 5.0  # to wait for another process that writes; then this run's wisdom is not kept
 _loaded: dict[Path, tuple[int, ...]] = {}
@@ -22,9 +22,7 @@ _loaded: dict[Path, tuple[int, ...]] = {}
 
 def wisdom_file() -> Path:
     """Where the wisdom of this processor and FFTW version is kept."""
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("convbench", appauthor=False)) / f"fftw-{_maker()}.wisdom"
+    return cache_folder() / f"fftw-{_maker()}.wisdom"
 
 
 def load() -> None:

@@ -1,14 +1,12 @@
 """numba: a direct sum over register tiles, 1-D and 2-D.
 
-Requires numba, no compiler. One compilation (about a second a precision, then cached on disk) serves every kernel
-size and mode. Borders come from zeros around a block of the image that is copied into the cache, so the image as a
-whole is never padded. Threads are Python threads: the compiled loops hold no lock, one thread starts none, and a
-problem of some 50 microseconds or less stays on one.
+Requires numba, no compiler. Compiled once (about a second) for every kernel width below 16 and every remainder above,
+then kept on disk. The image is read in place; only along its borders a few rows and columns are copied, with zeros
+around them. Threads are Python threads: the compiled loops hold no lock, one thread starts none, and a problem of some
+50 microseconds or less stays on one.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -30,42 +28,49 @@ class NumbaDirect(Backend):
         return DirectPlan(problem, real_if_real(kernel))
 
 
-class DirectPlan(Plan):
-    """Also the plan of a separable kernel that is a single row or column."""
+class NumbaPlan(Plan):
+    """What the plans of numba's backends share: images as real rows, the geometry, the areas that threads take."""
 
-    def __init__(self, problem: Problem, kernel: Array) -> None:
+    def __init__(self, problem: Problem, products: int) -> None:
+        """products: multiply-adds per output sample."""
         from convbench.backends import _numba_kernels as kernels
 
         super().__init__(problem)
         self.kernels = kernels
-        step = 2 if problem.is_complex else 1  # a complex row is a row of (re, im) pairs
-        k1, k2 = np.atleast_2d(kernel).shape
-        pad_rows, pad_columns = ((0, 0), *problem.padding)[-2:]
-        self.taps = (kernels.weights(kernel), k1, k2, step, (pad_rows[0], pad_columns[0] * step))
-        self.threads = kernels.useful_threads(problem.threads, math.prod(problem.output_shape) * self._products(k1, k2))
-        self.block, self.blocks = kernels.blocking(self._rows(self._output()), k1, self.threads)
-        self._run(self.load(np.zeros((1,) * problem.ndim, problem.dtype)), 0)  # compiles
-
-    def _products(self, k1: int, k2: int) -> int:
-        return k1 * k2
-
-    def _output(self) -> Array:
-        return np.empty(self.problem.output_shape, self.problem.dtype)
-
-    def _rows(self, out: Array) -> Array:
-        return np.atleast_2d(out).view(self.problem.real_dtype)
-
-    def _run(self, data: Array, blocks: int) -> Array:
-        out = self._output()
-        arguments = (data, *self.taps, self._rows(out), self.block)
-        self.kernels.run(self.kernels.direct, arguments, blocks, self.threads)
-        return out
+        self.step = 2 if problem.is_complex else 1  # a complex row is a row of (re, im) pairs
+        rows, columns = (1, *problem.output_shape)[-2:]
+        above, before = ((0, 0), *problem.padding)[-2:]
+        k1, k2 = (1, *problem.kernel_shape)[-2:]
+        self.real_shape = (rows, columns * self.step)
+        self.spec = np.array([k1, k2, above[0], before[0] * self.step])
+        self.threads = kernels.useful_threads(problem.threads, rows * columns * products)
+        self.areas = kernels.areas(*self.real_shape, self.threads)
 
     def load(self, image: Array) -> Array:
         return self.kernels.real_rows(image)
 
+    def output(self) -> tuple[Array, Array]:
+        """A new output, and its real rows."""
+        rows = np.empty(self.real_shape, self.problem.real_dtype)
+        out = rows.view(self.problem.dtype) if self.step == 2 else rows
+        return (out[0] if self.problem.ndim == 1 else out), rows
+
+
+class DirectPlan(NumbaPlan):
+    """Also the plan of a separable kernel that is a single row or column."""
+
+    def __init__(self, problem: Problem, kernel: Array) -> None:
+        super().__init__(problem, kernel.size)
+        self.weights = self.kernels.weights(kernel)
+        k1, k2 = (1, *kernel.shape)[-2:]
+        self.loops = self.kernels.direct(k1, k2, self.real_shape[0], self.step, problem.real_dtype.itemsize)
+        nothing = self.load(np.zeros((1,) * problem.ndim, problem.dtype))
+        self.loops(nothing, self.weights, self.spec, self.output()[1][:0], 0, 0, 0, 0)  # compiles
+
     def execute(self, data: Array) -> Array:
-        return self._run(data, self.blocks)
+        out, rows = self.output()
+        self.kernels.run(self.loops, (data, self.weights, self.spec, rows), self.areas, self.threads)
+        return out
 
 
 def real_if_real(kernel: Array) -> Array:
