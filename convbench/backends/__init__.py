@@ -34,6 +34,8 @@ BUILT_IN = (
     "torch_conv:TorchConv",
     "torch_conv:TorchSeparable",
     "torch_fft:TorchFft",
+    "opencv:OpencvFilter2d",
+    "opencv:OpencvSepFilter2d",
 )
 
 

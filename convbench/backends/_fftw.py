@@ -14,6 +14,7 @@ EFFORT = "FFTW_MEASURE"  # patient planning takes five to ten times as long and 
 _MOST_SECONDS = 20.0  # a plan; then FFTW takes the best it has seen (8192x8192 takes 12)
 
 Run = Callable[[], Any]
+Fft = Callable[..., Run]
 
 
 def nothing() -> None:
@@ -21,7 +22,7 @@ def nothing() -> None:
 
 
 @contextlib.contextmanager
-def planning() -> Iterator[Callable[..., Run]]:
+def planning() -> Iterator[Fft]:
     """Yields fft(source, target, axes, inverse, threads) -> a call that transforms source into target.
 
     Planning overwrites both; the inverse is not scaled, and spoils its source.

@@ -43,7 +43,7 @@ def _tiles(tall: int, depth: int, like_k2: int, step: int) -> Any:
     """Compiled loops over tiles of so many rows, for this many kernel rows (0: any) and columns."""
     looped, rest = int(like_k2 >= CHUNK), like_k2 % CHUNK
     full = (tall, WIDE4 if tall > 2 else WIDE1, depth, looped, rest, step)
-    small = (tall, WIDE4 // 2 if tall > 2 else WIDE1 // 4, depth, looped, rest, step)
+    small = (tall, WIDE4 // 2 if tall > 2 else WIDE1, depth, looped, rest, step)
 
     def tiles(w, k1, k2, x, x_row, x_top, x_left, x_rows, x_columns, rows, columns, out, top, left, add):
         """out[top:, left:] (+)= correlation of x with w: rows by columns of it.
@@ -65,7 +65,14 @@ def _tiles(tall: int, depth: int, like_k2: int, step: int) -> Any:
             stop = min(begin, columns) if inside else columns
             for _ in range(2):
                 while j < stop:
-                    bounds = (-x_top - i, x_rows - x_top - i, -x_left - j, x_columns - x_left - j, rows - i, columns - j)
+                    bounds = (
+                        -x_top - i,
+                        x_rows - x_top - i,
+                        -x_left - j,
+                        x_columns - x_left - j,
+                        rows - i,
+                        columns - j,
+                    )
                     tile(small, w, source, x_row, k1, k2, target, out_row, add, bounds)
                     source, target, j = source + narrow * size, target + narrow * size, j + narrow
                 if inside:
@@ -115,8 +122,8 @@ def _direct(tall: int, depth: int, like_k2: int, step: int) -> Callable[..., Non
     return cached(loops, "direct", tall, depth, like_k2, step)
 
 
-_BLOCK_COLUMNS = 256
-"""Columns of a block of row sums: with a few hundred rows it stays in the second-level cache."""
+_BETWEEN = 640 << 10
+"""Bytes of row sums that are kept until the columns are summed: most of the second-level cache (1 MiB)."""
 
 
 @njit(nogil=True)
@@ -141,8 +148,8 @@ def _separable(tall: int, like_k2: int, step: int) -> Callable[..., None]:
     def loops(image, column, row, spec, out, add, first, last, start, stop):
         k1, k2, above, before = spec[0], spec[1], spec[2], spec[3]
         size, x_row = image.itemsize, image.shape[1]
-        height = max(1, min(last - first, max(256, 4 * k1) // 4 * 4))
-        width = max(1, min(stop - start, _BLOCK_COLUMNS * 4 // size))
+        height = max(1, min(last - first, max(64, (k1 + 3) // 4 * 4)))
+        width = max(1, min(stop - start, _BETWEEN // size // (height + k1 - 1) // _UNIT * _UNIT))
         pitch = _pitch(width, size)
         between = np.empty((height + k1 - 1, pitch), image.dtype)
         data = np.intp(between.ctypes.data)

@@ -173,7 +173,7 @@ def tile(_context, shape, w, x, x_row, k1, k2, out, out_row, add, bounds):
 
         def written_out(count, row, q, at_w):
             """So many columns, in parts that need no more neighbours than one."""
-            part = lanes // n_step
+            part = min(lanes // n_step, 8 if n_rows == 1 else CHUNK)
             for c in range(0, count, part):
                 shifted = {r: element(base, c * planes) for r, base in at_w.items()}
                 columns_of(min(part, count - c), row, later(q, c), shifted)
@@ -196,8 +196,8 @@ def tile(_context, shape, w, x, x_row, k1, k2, out, out_row, add, bounds):
             row = element(x_, b.mul(t, x_row_))
             there = b.and_(b.icmp_signed(">=", t, first_row), b.icmp_signed("<", t, end_row)) if bounded else None
             with b.if_then(there) if bounded else contextlib.nullcontext():
-                if looped:
-                    all_columns(row, at_w, 1, 0)  # so few rows that short code, soon compiled, is worth more
+                if looped and len(active) < n_rows:
+                    all_columns(row, at_w, 1, 0)  # so little work that short code, soon compiled, is worth more
                 else:
                     all_columns(row, at_w)
 

@@ -6,17 +6,15 @@ can work at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 
 import numpy as np
 
 from convbench.backends._fft import circular_sizes, kernel_transform
-from convbench.backends._fftw import Run, nothing
+from convbench.backends._fftw import Fft, nothing
 from convbench.backends._memory import spread
 from convbench.backends._overlap_tiles import CACHED
 from convbench.problem import Array, Problem, Shape
-
-Fft = Callable[..., Run]
 
 
 class Strips:
@@ -26,15 +24,15 @@ class Strips:
     transforms are carried over, so that no row is transformed twice.
     """
 
-    def __init__(self, problem: Problem, kernel: Array, tile: Shape, rows: range, fft: Fft) -> None:
-        (height, width), (k1, k2) = tile, kernel.shape
+    def __init__(self, problem: Problem, tile: Shape, rows: range, fft: Fft) -> None:
+        (height, width), (k1, k2) = tile, problem.kernel_shape
         real = not problem.is_complex
         self.rows, self.top = rows, problem.output_start[0]
         self.shared, self.step = k1 - 1, height - k1 + 1
-        self.columns = column_tiles(problem, width)
-        self.kernel = kernel_transform(kernel, tile)
+        self.columns, self.tile = column_tiles(problem, width), tile
         length = width if not real else width // 2 if k2 == 1 else width // 2 + 1
-        self.spectra = spread((height, length), self.kernel.dtype)
+        self.spectra = spread((height, length), np.result_type(problem.dtype, np.complex64))
+        self.kernel = self.spectra[:0]
         # Without a transform by rows, two real samples of a row pass for a complex one.
         self.samples = spread(tile, problem.dtype) if real and k2 > 1 else self.spectra.view(problem.dtype)
         self.carry = np.empty_like(self.spectra[: self.shared])
@@ -48,6 +46,23 @@ class Strips:
         if k1 > 1:
             self.down = fft(self.spectra, self.spectra, (0,))
             self.up = fft(self.spectra, self.spectra, (0,), inverse=True)
+
+    @property
+    def nbytes(self) -> int:
+        return self.spectra.nbytes + self.samples.nbytes + self.carry.nbytes + self.kernel.nbytes
+
+    def use(self, kernel: Array) -> None:
+        """Convolve with this kernel from now on."""
+        if 1 in kernel.shape:
+            self.kernel = kernel_transform(kernel, self.tile)
+            return
+        self.samples[:] = 0
+        self.samples[: kernel.shape[0], : kernel.shape[1]] = kernel
+        for transform in (self.head, self.forward, self.down):
+            transform()
+        if self.kernel.shape != self.spectra.shape:
+            self.kernel = spread(self.spectra.shape, self.spectra.dtype)
+        np.multiply(self.spectra, self.spectra.real.dtype.type(1 / math.prod(self.tile)), out=self.kernel)
 
     def run(self, image: Array, out: Array) -> None:
         shared, spectra, samples = self.shared, self.spectra, self.samples
@@ -72,19 +87,29 @@ class Strips:
 class Segments:
     """Output samples *span* of a signal, many overlapping segments at a time."""
 
-    def __init__(self, problem: Problem, kernel: Array, tile: Shape, span: range, fft: Fft) -> None:
-        (length,), (k,) = tile, kernel.shape
+    def __init__(self, problem: Problem, tile: Shape, span: range, fft: Fft) -> None:
+        (length,), (k,) = tile, problem.kernel_shape
         self.step = length - k + 1
         self.span, self.shared, self.first = span, k - 1, problem.output_start[0] - (k - 1)
         count = max(1, min(CACHED // length, -(-len(span) // self.step)))
-        self.kernel = kernel_transform(kernel, tile)
+        self.tile = tile
         self.signal = spread(((count - 1) * self.step + length,), problem.dtype)
         size = self.signal.itemsize
         overlapping = np.lib.stride_tricks.as_strided(self.signal, (count, length), (self.step * size, size))
-        self.spectra = spread((count, length if problem.is_complex else length // 2 + 1), self.kernel.dtype)
+        spectrum = length if problem.is_complex else length // 2 + 1
+        self.spectra = spread((count, spectrum), np.result_type(problem.dtype, np.complex64))
+        self.kernel = self.spectra[0]
         self.results = spread((count, length), problem.dtype)
         self.forward = fft(overlapping, self.spectra, (1,))
         self.backward = fft(self.spectra, self.results, (1,), inverse=True)
+
+    @property
+    def nbytes(self) -> int:
+        return self.signal.nbytes + self.spectra.nbytes + self.results.nbytes + self.kernel.nbytes
+
+    def use(self, kernel: Array) -> None:
+        """Convolve with this kernel from now on."""
+        self.kernel = kernel_transform(kernel, self.tile)
 
     def run(self, image: Array, out: Array) -> None:
         useful = self.results[:, self.shared :]

@@ -41,7 +41,7 @@ class NumbaPlan(Plan):
         rows, columns = (1, *problem.output_shape)[-2:]
         above, before = ((0, 0), *problem.padding)[-2:]
         k1, k2 = (1, *problem.kernel_shape)[-2:]
-        self.real_shape = (rows, columns * self.step)
+        self.real_shape, self.real_dtype = (rows, columns * self.step), problem.real_dtype
         self.spec = np.array([k1, k2, above[0], before[0] * self.step])
         self.threads = kernels.useful_threads(problem.threads, rows * columns * products)
         self.areas = kernels.areas(*self.real_shape, self.threads)
@@ -51,7 +51,7 @@ class NumbaPlan(Plan):
 
     def output(self) -> tuple[Array, Array]:
         """A new output, and its real rows."""
-        rows = np.empty(self.real_shape, self.problem.real_dtype)
+        rows = np.empty(self.real_shape, self.real_dtype)
         out = rows.view(self.problem.dtype) if self.step == 2 else rows
         return (out[0] if self.problem.ndim == 1 else out), rows
 
@@ -63,7 +63,7 @@ class DirectPlan(NumbaPlan):
         super().__init__(problem, kernel.size)
         self.weights = self.kernels.weights(kernel)
         k1, k2 = (1, *kernel.shape)[-2:]
-        self.loops = self.kernels.direct(k1, k2, self.real_shape[0], self.step, problem.real_dtype.itemsize)
+        self.loops = self.kernels.direct(k1, k2, self.real_shape[0], self.step, self.real_dtype.itemsize)
         nothing = self.load(np.zeros((1,) * problem.ndim, problem.dtype))
         self.loops(nothing, self.weights, self.spec, self.output()[1][:0], 0, 0, 0, 0)  # compiles
 

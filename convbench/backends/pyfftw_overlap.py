@@ -7,6 +7,8 @@ Threads are Python threads, each with a band of the output: FFTW and numpy hold 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from convbench.backends._fftw import planning
 from convbench.backends._overlap import Segments, Strips
 from convbench.backends._overlap_tiles import best_tile
+from convbench.backends._workspaces import lend
 from convbench.backends.base import Backend, Plan
 from convbench.backends.pyfftw_whole import WholePlan
 from convbench.convention import Convention
@@ -40,9 +43,13 @@ class OverlapPlan(Plan):
         rows = problem.output_shape[0]
         share = -(-rows // problem.threads)
         bands = [range(start, min(start + share, rows)) for start in range(0, rows, share)]
-        worker = Segments if problem.ndim == 1 else Strips
+        worker: type[Strips] | type[Segments] = Segments if problem.ndim == 1 else Strips
+        self.workers: list[Strips | Segments] = []
         with planning() as fft:
-            self.workers = [worker(problem, kernel, tile, band, fft) for band in bands]
+            for band in bands:
+                make: Callable[[], Strips | Segments] = functools.partial(worker, problem, tile, band, fft)
+                self.workers.append(lend(self, (problem, tile, band), make))
+                self.workers[-1].use(kernel)
         self.pool = ThreadPoolExecutor(len(bands) - 1) if len(bands) > 1 else None
 
     def execute(self, data: Array) -> Array:
