@@ -94,15 +94,14 @@ def measure_cells(
     Returns one Cell per backend, in the order given; a backend that raises becomes a failed cell, never an exception.
     """
     chosen = list(backends)
-    cells: dict[str, Cell] = {}
-    plans: dict[str, Plan] = {}
     total = 2 * len(chosen)
     judge = Judge(problem, kernel, image, zero_mean=zero_mean)
+    cells: dict[str, Cell] = {}
+    plans: dict[str, Plan] = {}
     for number, backend in enumerate(chosen):
         if progress:
             progress(number, total, f"gate {backend.name}")
-        cell, plan = _gated(backend, problem, kernel, budget, certify, judge)
-        cells[backend.name] = cell
+        cells[backend.name], plan = gated(backend, problem, kernel, budget, certify, judge)
         if plan is not None:
             plans[backend.name] = plan
     data = {name: plan.load(image) for name, plan in plans.items()}
@@ -127,7 +126,7 @@ def measure_cells(
     return [cells[backend.name] for backend in chosen]
 
 
-def _gated(
+def gated(
     backend: Backend, problem: Problem, kernel: Array, budget: float, certify: Certify, judge: Judge
 ) -> tuple[Cell, Plan | None]:
     """Judge a backend on this very problem; the plan is returned only if nothing was wrong."""

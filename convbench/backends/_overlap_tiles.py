@@ -15,12 +15,16 @@ import numpy as np
 from convbench.backends._fft import circular_sizes, good_size, slowness
 from convbench.problem import Problem, Shape
 
-_CALLS = 1.5e5  # what a tile costs in calls, about 6 us
+_CALLS = 2e5  # what a tile costs in calls, about 7 us
 _ROW = 1e3  # what a row costs besides
 _ONE_PASS = 0.7  # what a column of these lengths costs, as FFTW does it without going through memory twice
 _ONE_PASS_LENGTHS = (8, 16, 32, 64, 128)
 CACHED = 1 << 17  # samples of a tile, where one of its sizes is free
-_NEAR, _FAR, _FAR_BYTES = 1.1, 2.0, 16 << 20  # how much slower one transform of all is: not in L2, not in L3
+_BEYOND = (
+    (3 << 20, 1.0),
+    (16 << 20, 1.3),
+    (math.inf, 2.0),
+)  # how much slower a tile of so many bytes is: L2, L3, memory
 _SCRATCH = 48 << 20  # bytes, all threads together
 
 
@@ -38,8 +42,7 @@ def best_tile(problem: Problem, rows: int) -> Shape | None:
     if best is None or all(t >= n for t, n in zip(best, whole, strict=True)):
         return None
     at_once = tuple(good_size(n) if k > 1 else n for n, k in zip(whole, problem.kernel_shape, strict=True))
-    slower = _FAR if math.prod(at_once) * itemsize > _FAR_BYTES else _NEAR
-    all_at_once = slower * _cost(problem, at_once, problem.output_shape, whole)
+    all_at_once = _cost(problem, at_once, problem.output_shape, whole)
     return best if problem.threads * _cost(problem, best, share, whole) < all_at_once else None
 
 
@@ -70,5 +73,8 @@ def _cost(problem: Problem, tile: Shape, share: Shape, whole: Shape) -> float:
     height, shared = tile[0], problem.kernel_shape[0] - 1
     columns = 5 * width * height * math.log2(height) * slowness(height) if shared else 0.0
     columns *= _ONE_PASS if height in _ONE_PASS_LENGTHS else 1
+    slower = next(f for most, f in _BEYOND if math.prod(tile) * np.dtype(problem.dtype).itemsize <= most)
+    if height >= whole[0]:
+        return slower * across * (2 * height * row + columns + _CALLS)
     step = height - shared
-    return across * (math.ceil(share[0] / step) * (2 * step * row + columns + _CALLS) + shared * row)
+    return slower * across * (math.ceil(share[0] / step) * (2 * step * row + columns + _CALLS) + shared * row)
