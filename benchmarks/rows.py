@@ -19,6 +19,8 @@ class Rows(_Cells):
             "torch",
             "torch-separable",
             "torch-fft",
+            "opencv-filter2d",
+            "opencv-sepfilter2d",
         ],
         [256, 512, 1024, 2048],
         [3, 7, 15, 31, 63, 101],

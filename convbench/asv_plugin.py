@@ -21,7 +21,7 @@ from convbench.errors import ConvbenchError
 from convbench.grid import get_preset
 from convbench.session import Session, asv_machine
 
-TIMED = ("numpy", "scipy", "pyfftw", "numba", "torch")
+TIMED = ("numpy", "scipy", "pyfftw", "numba", "torch", "opencv-python-headless")
 
 
 class Installed(ExistingEnvironment):

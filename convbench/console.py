@@ -6,7 +6,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,7 +25,7 @@ def words(value: Any) -> str:
 
 def facts(backend: Backend) -> dict[str, Any]:
     """What `list` says of a backend; imports no library."""
-    version = backend.version() if backend.available() else f"not installed: pip install {backend.library}"
+    version = backend.version() if backend.available() else f"not installed: {backend.remedy}"
     return {
         "name": backend.name,
         "family": backend.family,
@@ -64,6 +64,19 @@ def compared(row: Row) -> list[str]:
         number(row.error_over_bound, "{:.2g}"),
         "" if row.status == "ok" else f"{row.status}: {row.reason}",
     ]
+
+
+def ceilings(measured: Mapping[int, Mapping[str, float]]) -> tuple[list[str], list[list[str]]]:
+    """The columns and rows of a table of ceilings, by number of threads."""
+    from convbench.ceilings import unit
+
+    def number(value: float | None) -> str:
+        return "" if value is None else f"{value:,.0f}" if value >= 10_000 else f"{value:.1f}"
+
+    names = dict.fromkeys(name for found in measured.values() for name in found)
+    columns = ["ceiling", "unit", *(f"{n} thread{'s' if n > 1 else ''}" for n in measured)]
+    rows = [[name, unit(name), *(number(found.get(name)) for found in measured.values())] for name in names]
+    return columns, rows
 
 
 def print_json(value: Any) -> None:

@@ -145,9 +145,7 @@ def _exact(runner: _Runner, verdict: Verdict, problem: Problem, seed: int) -> No
     verdict.checks += 1
     if not verdict.well_formed("exact integers", problem, output, blank=not wanted.any()):
         return
-    seen = output if runner.rounding == "direct" else np.round(output)
-    if runner.rounding == "separable" and problem.is_complex:
-        seen = np.round(output)
+    seen = output if runner.rounding_of(problem) == "direct" else np.round(output)
     wrong = seen != wanted
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
@@ -165,7 +163,7 @@ def _bounded(runner: _Runner, verdict: Verdict, problem: Problem) -> None:
     wanted = oracle.gather(image, kernel)[problem.output_slices]
     if not verdict.well_formed("error bound", problem, output):
         return
-    allowed = bounds.componentwise(problem, runner.rounding, image, kernel)[problem.output_slices]
+    allowed = bounds.componentwise(problem, runner.rounding_of(problem), image, kernel)[problem.output_slices]
     ratios = (np.abs(output - wanted) / allowed).astype(np.float64)
     verdict.note(ratios, problem)
     if not (ratios <= 1).all():
@@ -181,9 +179,11 @@ class _Runner:
     """What is judged, as one thing to call."""
 
     name: str
-    rounding: Rounding
     separable: bool
     deterministic: bool = True
+
+    def rounding_of(self, problem: Problem) -> Rounding:
+        raise NotImplementedError
 
     def plan(self, problem: Problem, kernel: Array) -> Callable[[Array], Array]:
         raise NotImplementedError
@@ -194,8 +194,11 @@ class _Runner:
 
 class _BackendRunner(_Runner):
     def __init__(self, backend: Backend) -> None:
-        self.backend, self.name, self.rounding = backend, backend.name, backend.rounding
+        self.backend, self.name = backend, backend.name
         self.separable, self.deterministic = backend.family == "separable", backend.deterministic
+
+    def rounding_of(self, problem: Problem) -> Rounding:
+        return self.backend.rounding_of(problem)
 
     def plan(self, problem: Problem, kernel: Array) -> Callable[[Array], Array]:
         return self.backend.plan(problem, kernel)
@@ -204,7 +207,6 @@ class _BackendRunner(_Runner):
 class _CallableRunner(_Runner):
     """A user's function; nothing is known of its method, so it is judged like an FFT (rounded integers)."""
 
-    rounding = "fft"
     separable = False
 
     def __init__(self, function: Function, ndim: int, modes: list[str]) -> None:
@@ -214,6 +216,9 @@ class _CallableRunner(_Runner):
         if not self.takes_mode and len(modes) > 1:
             del modes[1 - len(modes) :]
             modes[0] = _guess_mode(function, ndim)
+
+    def rounding_of(self, problem: Problem) -> Rounding:
+        return "fft"
 
     def plan(self, problem: Problem, kernel: Array) -> Callable[[Array], Array]:
         if self.takes_mode:

@@ -46,11 +46,16 @@ class Slice:
             yield problem_of(self.layout, image, kernel, dtype, self.device, self.threads)
 
     def backends(self) -> list[Backend]:
-        """The backends that take this layout, device and thread count at all, in registry order."""
+        """The backends that take this layout, device, thread count and any of the dtypes at all, in registry order."""
         ndim = 1 if self.layout == "signal" else 2
         kind = self.device.partition(":")[0]
         return [
-            b for b in list_backends() if ndim in b.ndims and kind in b.devices and (b.threaded or self.threads == 1)
+            b
+            for b in list_backends()
+            if ndim in b.ndims
+            and kind in b.devices
+            and (b.threaded or self.threads == 1)
+            and not set(self.dtypes).isdisjoint(b.dtypes)
         ]
 
     def cell_name(self, backend: Backend, problem: Problem) -> str:

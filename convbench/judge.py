@@ -64,17 +64,18 @@ class Judge:
         Shape, dtype, finite, not zero; input unchanged; the same bits again after another image went through the plan.
         """
         verdict = Verdict(backend.name, input_sha256=self.input_sha256)
+        rounding = backend.rounding_of(self.problem)
         image = self.main.image
         before = image.copy()
         start = time.perf_counter()
         output = plan(image)
         spent = time.perf_counter() - start
-        self._compare(output, self.main, backend.rounding, verdict)
+        self._compare(output, self.main, rounding, verdict)
         if verdict.failures:
             return verdict
         verdict.checks += 3
         kept = output.copy()
-        self._compare(plan(self.other.image), self.other, backend.rounding, verdict)
+        self._compare(plan(self.other.image), self.other, rounding, verdict)
         if not np.array_equal(before, image):
             verdict.fail("input", self.problem, "the input image was changed by the call")
         elif not np.array_equal(kept, output):

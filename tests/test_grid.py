@@ -75,7 +75,7 @@ def test_benchmarks_import_no_framework():
 
     code = (
         "import sys, benchmarks, benchmarks.image, benchmarks.signal, benchmarks.rows;"
-        "print([m for m in ('torch', 'numba', 'pyfftw', 'scipy', 'matplotlib', 'pandas') if m in sys.modules])"
+        "print([m for m in ('torch', 'numba', 'pyfftw', 'scipy', 'cv2', 'matplotlib', 'pandas') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

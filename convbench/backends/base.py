@@ -66,7 +66,8 @@ class Plan(ABC):
 
 
 @functools.cache  # looking through all installed packages takes milliseconds
-def _version(library: str) -> str | None:
+def distribution_version(library: str) -> str | None:
+    """Version of an installed distribution, None where it is not installed."""
     try:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:
@@ -82,6 +83,8 @@ class Backend(ABC):
     """Distribution name on the package index, e.g. 'opencv-python-headless'."""
     module: ClassVar[str]
     """Import name of the library."""
+    extra: ClassVar[str | None] = None
+    """The extra of convbench that brings the library, None where it is not one."""
     rounding: ClassVar[Rounding]
     """Which error bound the gate applies: see bounds.py."""
     convention: ClassVar[Convention] = Convention(flips=True)
@@ -97,16 +100,25 @@ class Backend(ABC):
 
     def version(self) -> str | None:
         """Version of the library, None where it is not installed; imports nothing."""
-        return _version(self.library)
+        return distribution_version(self.library)
 
     def available(self) -> bool:
         """Whether the library is installed; imports nothing."""
         return self.version() is not None
 
+    @property
+    def remedy(self) -> str:
+        """The command that installs the library."""
+        return f"pip install 'convbench[{self.extra}]'" if self.extra else f"pip install {self.library}"
+
+    def rounding_of(self, problem: Problem) -> Rounding:
+        """Which error bound the gate applies to a plan of this problem; override where the library switches methods."""
+        return self.rounding
+
     def unsupported(self, problem: Problem) -> str | None:
         """Why this backend cannot run the problem, or None; decided without importing the library where possible."""
         if not self.available():
-            return f"{self.library} is not installed: pip install {self.library}"
+            return f"{self.library} is not installed: {self.remedy}"
         kind = problem.device.partition(":")[0]
         if kind not in self.devices:
             return f"{self.name} runs on {', '.join(self.devices)} only, not on {problem.device}"
