@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
+from convbench import cost
 from convbench.backends import FAMILIES, Backend, get_backend, list_backends
 from convbench.errors import ArgumentError, UnsupportedError
 from convbench.machine import cores
 from convbench.problem import Array, Mode, Problem, as_data, dtype_name
-
-# The rule for backend="auto", in products per output sample, from one core of a desktop-class processor; `convbench
-# recommend` measures instead.
-DIRECT_AT_ONCE = 7 * 7  # up to here the direct sum beats even two separable passes
-DIRECT_TERMS = {1: 128, 2: 15 * 15}  # axes -> up to here the direct sum beats the FFT
-LARGEST_RANK_TEST = 256  # the rank of a larger kernel costs more to find out than the FFT costs to run
 
 
 def convolve(
@@ -35,8 +31,9 @@ def convolve(
     full) or valid (n-k+1). The result has numpy's common dtype of the two: float32 with float32 stays float32,
     integers count as float64 (float32 up to 16 bits). threads: the most to use; None means all the cores this
     process may use; a backend that runs on one thread uses one.
-    backend: a name (`convbench list`), or "auto": the direct sum for few terms, separable passes for a kernel of low
-    rank, the FFT otherwise; where that one is missing or cannot do it, the next that can.
+    backend: a name (`convbench list`), or "auto": direct sum, separable passes for a kernel of low rank, or FFT, as a
+    small cost model expects of this machine's ceilings (see cost.py; nothing is timed); where that one is missing or
+    cannot do it, the next that can.
     Raises ArgumentError for arguments that do not fit, UnsupportedError where no backend can do it.
     """
     image, kernel = as_data("image", image), as_data("kernel", kernel)
@@ -54,15 +51,26 @@ def convolve(
 
 
 def choose(problem: Problem, kernel: Array) -> str:
-    """The name that backend="auto" tries first: few terms, low rank, or neither."""
-    from convbench.separate import separable_rank, worthwhile
+    """The name that backend="auto" tries first: the least predicted time of a convolution that is done once.
 
-    if problem.terms <= DIRECT_AT_ONCE:
-        return "numba-direct"
-    small = min(kernel.shape) <= LARGEST_RANK_TEST
-    if problem.ndim == 2 and small and worthwhile(separable_rank(kernel), kernel.shape):
-        return "numba-separable"
-    return "numba-direct" if problem.terms <= DIRECT_TERMS[problem.ndim] else "pyfftw-overlap"
+    A kernel's rank is work to find out: it is, only where passes of rank 1 would pay for it.
+    """
+    direct, fft, once = _seconds(problem)
+    if once < min(direct, fft):
+        from convbench.separate import separable_rank, worthwhile
+
+        rank = separable_rank(kernel)
+        if worthwhile(rank, kernel.shape) and (rank == 1 or cost.separable_seconds(problem, rank) < min(direct, fft)):
+            return "numba-separable"
+    return "numba-direct" if direct <= fft else "pyfftw-overlap"
+
+
+@functools.lru_cache(maxsize=1024)
+def _seconds(problem: Problem) -> tuple[float, float, float]:
+    """Direct, FFT, and separable passes of rank 1, where such a kernel can be told from others at little cost."""
+    separable = problem.ndim == 2 and 1 not in problem.kernel_shape
+    passes = cost.separable_seconds(problem) if separable else math.inf
+    return cost.direct_seconds(problem), cost.fft_seconds(problem), passes
 
 
 def _candidates(backend: str | Backend, problem: Problem, kernel: Array) -> Iterator[Backend]:
@@ -79,8 +87,8 @@ def _candidates(backend: str | Backend, problem: Problem, kernel: Array) -> Iter
         return
     name, known = choose(problem, kernel), list_backends()
     first = next((b for b in known if b.name == name), None)
-    few = math.prod(problem.kernel_shape) <= DIRECT_TERMS[problem.ndim]
-    families = list(FAMILIES) if few else ["fft", *(f for f in FAMILIES if f != "fft")]
+    direct, fft, _ = _seconds(problem)
+    families = list(FAMILIES) if direct <= fft else ["fft", *(f for f in FAMILIES if f != "fft")]
     if first:
         yield first
         families.sort(key=lambda family: family != first.family)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from fakes import Absent, Right, Threaded, Wrong, use
 from scipy import signal
 
 import convbench
+from convbench import api, cost
 from convbench.api import choose, convolve
 from convbench.errors import ArgumentError, ConvbenchError, UnsupportedError
 from convbench.machine import cores
@@ -86,20 +89,68 @@ def test_a_backend_may_be_given_itself() -> None:
     ("image_shape", "kernel", "name"),
     [
         ((64, 64), np.ones((3, 3)), "numba-direct"),
-        ((64, 64), np.ones((15, 15)), "numba-separable"),
-        ((64, 64), np.multiply.outer(np.arange(1.0, 40), np.arange(2.0, 50)), "numba-separable"),
-        ((64, 64), RNG.uniform(-1, 1, (11, 11)), "numba-direct"),
-        ((64, 64), RNG.uniform(-1, 1, (31, 31)), "pyfftw-overlap"),
+        ((64, 64), np.ones((15, 15)), "numba-direct"),  # so little work that finding the rank costs more
+        ((512, 512), np.ones((15, 15)), "numba-separable"),
+        ((512, 512), np.multiply.outer(np.arange(1.0, 40), np.arange(2.0, 50)), "numba-separable"),
+        ((512, 512), RNG.uniform(-1, 1, (11, 11)), "numba-direct"),
+        ((512, 512), RNG.uniform(-1, 1, (31, 31)), "pyfftw-overlap"),
         ((2, 3), RNG.uniform(-1, 1, (31, 31)), "numba-direct"),
-        ((500,), np.ones(100), "numba-direct"),
-        ((500,), np.ones(200), "pyfftw-overlap"),
-        ((900, 900), np.ones((600, 600)), "pyfftw-overlap"),
+        ((2048, 2048), np.ones((1, 15)), "numba-direct"),  # the one pass there is
+        ((5000,), np.ones(20), "numba-direct"),
+        ((50000,), np.ones(2000), "pyfftw-overlap"),
     ],
 )
-def test_auto_is_direct_for_few_terms_separable_for_low_rank_and_fft_otherwise(
-    image_shape: tuple[int, ...], kernel: np.ndarray, name: str
+def test_auto_takes_what_costs_least_on_a_desktop(
+    image_shape: tuple[int, ...], kernel: np.ndarray, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cost, "known_ceilings", lambda: cost.DESKTOP)
+    api._seconds.cache_clear()
     assert choose(Problem(image_shape, kernel.shape, "float64"), kernel) == name
+
+
+def test_auto_goes_by_the_ceilings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, kernel = Problem((512, 512), (31, 31)), RNG.uniform(-1, 1, (31, 31))
+    chosen = []
+    for fma in (20.0, 2000.0):
+        monkeypatch.setattr(cost, "known_ceilings", lambda fma=fma: cost.DESKTOP | {"fma_float32": fma})
+        api._seconds.cache_clear()
+        chosen.append(choose(problem, kernel))
+    assert chosen == ["pyfftw-overlap", "numba-direct"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fma"),
+    [
+        ('{"fma_float32": 250.5, "copy_l2": 9}', 250.5),
+        ('{"fma_float32": -1}', cost.DESKTOP["fma_float32"]),
+        ('{"fma_float32": null}', cost.DESKTOP["fma_float32"]),
+        ('{"fma_flo', cost.DESKTOP["fma_float32"]),
+        ("[1, 2]", cost.DESKTOP["fma_float32"]),
+        (None, cost.DESKTOP["fma_float32"]),
+    ],
+)
+def test_known_ceilings_are_read_or_a_desktops(
+    text: str | None, fma: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "ceilings.json"
+    if text is not None:
+        file.write_text(text)
+    monkeypatch.setattr(cost, "ceilings_file", lambda: file)
+    found = cost.known_ceilings.__wrapped__()
+    assert found["fma_float32"] == fma
+    assert set(found) == set(cost.DESKTOP)
+
+
+def test_more_work_is_expected_to_cost_more() -> None:
+    for seconds in (cost.direct_seconds, cost.separable_seconds, cost.fft_seconds):
+        small = seconds(Problem((256, 256), (7, 7)))
+        for more in (
+            Problem((512, 512), (7, 7)),
+            Problem((256, 256), (7, 7), "float64"),
+            Problem((256, 256), (7, 7), "complex64"),
+        ):
+            assert seconds(more) > small
+        assert seconds(Problem((2048, 2048), (31, 31), threads=2)) < seconds(Problem((2048, 2048), (31, 31)))
 
 
 def test_auto_takes_the_next_that_can(monkeypatch: pytest.MonkeyPatch) -> None:
