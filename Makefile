@@ -1,6 +1,7 @@
 # Everything below works from a fresh clone: the environment is made on first use.
 #   make bench    gate, quick preset, report: some five minutes after installation
 #   make test     lint, types and tests
+#   make peers    the backends against their peers, target by target: half an hour on a quiet machine
 # PYTHON=python3.12 chooses the interpreter (3.11 or newer), PIP_FLAGS="..." is handed to pip.
 
 PYTHON ?= python3
@@ -9,10 +10,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help bench test lint report clean
+.PHONY: help bench test lint report peers clean
 
 help:
-	@sed -n '2,4s/^# *//p' Makefile
+	@sed -n '2,5s/^# *//p' Makefile
 
 bench: $(STAMP)
 	@# a failed cell must not cost the report of all others
@@ -34,6 +35,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --constraint constraints.txt --editable '.[peers,test]'
 	@touch $@
+
+peers: $(STAMP)
+	$(BIN)/python tools/peers.py --out reports
 
 clean:
 	rm -rf $(VENV) .asv build convbench.egg-info

@@ -203,10 +203,14 @@ def report(results: Path | None, out: Path | None) -> None:
 
 
 @main.command()
-@click.option("--ceilings", is_flag=True, help="Measure the peaks of arithmetic and memory; takes a few seconds.")
-@click.option("--threads", type=click.IntRange(min=1), default=1, help="For --ceilings.")
+@click.option(
+    "--ceilings", is_flag=True, help="Measure and keep the peaks of arithmetic, caches, memory and FFT: 10 s."
+)
+@click.option(
+    "--threads", type=click.IntRange(min=1), multiple=True, help="For --ceilings; may be repeated. [default: 1 and all]"
+)
 @as_json
-def machine(ceilings: bool, threads: int, as_json: bool) -> None:
+def machine(ceilings: bool, threads: tuple[int, ...], as_json: bool) -> None:
     """Show this machine, versions, and what disturbs it now."""
     from convbench import machine as this
 
@@ -214,16 +218,39 @@ def machine(ceilings: bool, threads: int, as_json: bool) -> None:
     if ceilings:
         from convbench.ceilings import ceilings as measured
 
-        found["ceilings"] = measured(threads)
+        found["ceilings"] = {n: measured(n) for n in sorted({*(threads or (1, this.cores()))})}
     if as_json:
         console.print_json(found)
-        return
-    rows = list({**found["machine"], **found["versions"], "python": found["machine"]["python"]}.items())
-    for name, value in found.get("ceilings", {}).items():
-        rows.append((f"ceiling {name}", f"{value:.1f} {'GB/s' if name == 'copy' else 'GFLOP/s'}, threads {threads}"))
-    console.print_table(("what", "value"), rows)
-    for text in found["warnings"] or ["nothing found that would disturb a measurement"]:
-        click.echo(f"Warning: {text}" if found["warnings"] else text)
+    else:
+        facts = {**found["machine"], **found["versions"], "python": found["machine"]["python"]}
+        console.print_table(("what", "value"), list(facts.items()))
+        if ceilings:
+            console.print_table(*console.ceilings(found["ceilings"]))
+        for text in found["warnings"] or ["nothing found that would disturb a measurement"]:
+            click.echo(f"Warning: {text}" if found["warnings"] else text)
+    if ceilings:
+        click.echo(_keep(found["ceilings"]), err=as_json)
+
+
+def _keep(measured: dict[int, dict[str, float]]) -> str:
+    """Keep ceilings with the machine's results, and for `convolve`; returns where the results' are, or why not."""
+    from convbench import cost
+    from convbench.ceilings import FILE, store_ceilings
+    from convbench.repository import find_root
+
+    if 1 in measured:
+        cost.remember(measured[1])
+    try:
+        results = find_root() / "results"
+        if not results.is_dir():
+            return f"Nothing was stored: there is no folder {results}; `convbench run` makes it"
+        from convbench.session import asv_machine
+
+        name = asv_machine()
+        told = store_ceilings(results / name, name, measured)
+    except ConvbenchError as error:
+        return f"Nothing was stored: {error}"
+    return (f"Warning: {told}\n" if told else "") + f"stored in {results / name / FILE}"
 
 
 def _subject(name: str) -> Any:

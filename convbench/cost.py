@@ -7,12 +7,14 @@ ceilings are this machine's, if `convbench machine --ceilings` or a run has meas
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
 from pathlib import Path
 
-from convbench.files import cache_folder
+from convbench.errors import StorageError
+from convbench.files import atomic_write, cache_folder
 from convbench.problem import Problem
 
 DESKTOP = {
@@ -38,6 +40,13 @@ def ceilings_file() -> Path:
     from convbench.machine import machine_name
 
     return cache_folder() / f"ceilings-{machine_name()}.json"
+
+
+def remember(ceilings: dict[str, float]) -> None:
+    """Keep the ceilings of one thread for this user; a folder that cannot be written only costs better guesses."""
+    with contextlib.suppress(StorageError):
+        atomic_write(ceilings_file(), json.dumps({name: ceilings[name] for name in DESKTOP if name in ceilings}) + "\n")
+    known_ceilings.cache_clear()
 
 
 @functools.cache

@@ -26,7 +26,7 @@ _SIMD = (
     "asimd",
     "sve",
 )
-_LIBRARIES = ("convbench", "numpy", "scipy", "pyfftw", "numba", "torch", "asv")
+_LIBRARIES = ("convbench", "numpy", "scipy", "pyfftw", "numba", "torch", "opencv-python-headless", "asv")
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -47,6 +47,19 @@ def machine_name() -> str:
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def caches() -> dict[int, tuple[int, int]]:
+    """Of each cache level from the second on: its bytes, and how many cores share one; {} where no system tells."""
+    found = {}
+    for index in sorted((_CPU / "cpu0" / "cache").glob("index*")):
+        level, size, shared = (_read(index / name) or "" for name in ("level", "size", "shared_cpu_list"))
+        number = re.fullmatch(r"(\d+)([KMG])", size)
+        if level.isdigit() and int(level) > 1 and number:
+            spans = re.findall(r"(\d+)(?:-(\d+))?", shared)
+            sharing = sum(int(last or first) - int(first) + 1 for first, last in spans)
+            found[int(level)] = (int(number[1]) << {"K": 10, "M": 20, "G": 30}[number[2]], max(1, sharing))
+    return found
 
 
 def describe() -> dict[str, str]:

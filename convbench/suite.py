@@ -10,13 +10,14 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from convbench import machine, recorded
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
+from convbench.ceilings import FILE, read_ceilings
 from convbench.cell import Cell, Progress
 from convbench.entries import cell_entry, cell_key, run_entry
 from convbench.errors import ArgumentError, ConvbenchError
@@ -28,6 +29,9 @@ from convbench.session import Session, asv_machine
 from convbench.worker import Worker
 
 Group = tuple[str, Problem, list[Backend]]
+
+CEILINGS_SECONDS = 120.0
+"""Beyond this the measurement of the ceilings is given up: it takes 10 s."""
 
 ENVIRONMENT = f"installed-py{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -77,6 +81,7 @@ def run(
         todo = [(layout, problem, _missing(layout, problem, backends, known)) for layout, problem, backends in groups]
         total = sum(len(backends) for *_, backends in groups)
         resumed = total - sum(len(backends) for *_, backends in todo)
+        notes += _measure_ceilings(groups, folder, root, lambda text: progress and progress(resumed, total, text))
         _measure([group for group in todo if group[2]], preset, evidence, session.run, progress, resumed, total)
         if progress:
             progress(total, total, "asv records the results")
@@ -118,6 +123,35 @@ def _groups(preset: Preset, bench: str | None) -> Iterator[Group]:
             backends = [b for b in piece.backends() if pattern.search(piece.cell_name(b, problem))]
             if backends:
                 yield piece.layout, problem, backends
+
+
+def _measure_ceilings(groups: list[Group], folder: Path, root: Path, tell: Callable[[str], object]) -> list[str]:
+    """Measure, in a process of its own, the ceilings that these cells need and that the machine has not yet.
+
+    Returns what the user should know; the run goes on without them.
+    """
+    needed = {problem.threads for _, problem, _ in groups if problem.device == "cpu"}
+
+    def missing() -> list[str]:
+        try:
+            return [str(n) for n in sorted(needed - read_ceilings(folder / FILE, folder.name).keys())]
+        except (ValueError, OSError):
+            return list(map(str, needed))
+
+    threads = missing()
+    if not threads:
+        return []
+    tell("ceilings of this machine, once: about 10 s")
+    command = [sys.executable, "-m", "convbench", "machine", "--ceilings", "--json"]
+    command += [argument for n in threads for argument in ("--threads", n)]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=CEILINGS_SECONDS)
+        told = done.stderr.replace(str(root), ".").splitlines() or [f"exit status {done.returncode}"]
+    except subprocess.TimeoutExpired:
+        told = [f"no answer in {CEILINGS_SECONDS:g} s"]
+    if not missing():
+        return [line.removeprefix("Warning: ") for line in told[:-1]]
+    return [f"no ceilings, so that the report shows no share of them: {told[-1]}; run `convbench machine --ceilings`"]
 
 
 def _missing(layout: str, problem: Problem, backends: list[Backend], known: set[str]) -> list[Backend]:

@@ -122,6 +122,12 @@ def write_results(
     return path
 
 
+def write_ceilings(folder: Path, ceilings: Mapping[int, Mapping[str, float]]) -> None:
+    """The machine's folder gets these ceilings, by number of threads."""
+    content = {"machine": folder.name, "measured_at": "2026-10-01T09:00:00+00:00", "versions": {}, "ceilings": ceilings}
+    (folder / "ceilings.jsonl").write_text(json.dumps(content))
+
+
 def result_row(
     values: list[Any], axes: list[list[Any]], version: str = "1", low: Any = None, high: Any = None, samples: Any = None
 ) -> list[Any]:

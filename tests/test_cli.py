@@ -355,13 +355,50 @@ def test_machine_shows_facts_versions_and_warnings(monkeypatch: pytest.MonkeyPat
     assert "nothing found that would disturb" in call("machine").stdout
 
 
-def test_machine_ceilings_and_json(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("convbench.ceilings.ceilings", lambda threads: {"fma_float32": 100.0 * threads, "copy": 20.0})
-    text = call("machine", "--ceilings", "--threads", "2").stdout
-    assert "200.0 GFLOP/s, threads 2" in text
-    assert "20.0 GB/s" in text
-    found = json.loads(call("machine", "--json", "--ceilings").stdout)
-    assert found["ceilings"] == {"fma_float32": 100.0, "copy": 20.0}
+@pytest.fixture
+def _peaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convbench.cost.ceilings_file", lambda: tmp_path / "for-auto.json")
+    monkeypatch.setattr(
+        "convbench.ceilings.ceilings", lambda n: {"fma_float32": 100.0 * n, "l2_bytes": 2.0**20, "copy": 20.5}
+    )
+    monkeypatch.setattr("convbench.machine.cores", lambda: 4)
+
+
+@pytest.mark.usefixtures("_peaks")
+def test_machine_ceilings_and_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = " ".join(call("machine", "--ceilings", "--threads", "2").stdout.split())
+    assert "ceiling unit 2 threads" in text
+    assert "fma_float32 GFLOP/s 200.0 l2_bytes bytes 1,048,576 copy GB/s 20.5" in text
+    assert "Nothing was stored: no asv.conf.json in" in text
+    result = call("machine", "--json", "--ceilings")
+    found = json.loads(result.stdout)
     assert set(found) == {"machine", "versions", "warnings", "ceilings"}
+    assert list(found["ceilings"]) == ["1", "4"]
+    assert found["ceilings"]["4"]["fma_float32"] == 400.0
+    assert "Nothing was stored" in result.stderr
     assert "ceilings" not in json.loads(call("machine", "--json").stdout)
     fails(call("machine", "--ceilings", "--threads", "0"), 2, "--threads")
+
+
+@pytest.mark.usefixtures("_peaks")
+def test_machine_ceilings_are_stored_with_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convbench.session.asv_machine", lambda: "lab")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "asv.conf.json").write_text("{}")
+    assert "there is no folder" in call("machine", "--ceilings").stdout
+    (tmp_path / "results").mkdir()
+    path = tmp_path / "results" / "lab" / "ceilings.jsonl"
+    assert f"stored in {path}" in call("machine", "--ceilings").stdout
+    assert json.loads((tmp_path / "for-auto.json").read_text()) == {"fma_float32": 100.0, "copy": 20.5}
+    assert json.loads(path.read_text())["ceilings"]["4"] == {"fma_float32": 400.0, "l2_bytes": 2.0**20, "copy": 20.5}
+    path.write_text("{")
+    result = call("machine", "--ceilings", "--threads", "1")
+    assert result.exit_code == 0
+    assert "Warning: ceilings.jsonl holds no ceilings" in result.stdout
+    assert list(json.loads(path.read_text())["ceilings"]) == ["1"]
+    path.unlink()
+    path.mkdir()
+    result = call("machine", "--ceilings", "--threads", "1")
+    assert result.exit_code == 0
+    assert "Nothing was stored: " in result.stdout

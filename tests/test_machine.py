@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -40,7 +41,7 @@ def test_describe_imports_no_framework() -> None:
 import sys
 from convbench import ceilings, machine
 machine.describe(); machine.versions(); machine.warnings(0.01)
-print([m for m in ("torch", "numba", "scipy", "pyfftw", "pandas", "matplotlib", "asv") if m in sys.modules])
+print([m for m in ("torch", "numba", "scipy", "pyfftw", "cv2", "pandas", "matplotlib", "asv") if m in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -52,7 +53,7 @@ def test_versions_are_those_of_the_packages() -> None:
     found = machine.versions()
     assert list(found)[:2] == ["python", "convbench"]
     assert found["numpy"] == np.__version__
-    assert {"scipy", "pyfftw", "fftw", "numba", "torch", "asv"} <= set(found)
+    assert {"scipy", "pyfftw", "fftw", "numba", "torch", "opencv-python-headless", "asv"} <= set(found)
 
 
 def test_fftw_version_is_that_of_the_library() -> None:
@@ -141,16 +142,107 @@ def test_stolen_time(monkeypatch) -> None:
     assert "vmstat" in found
 
 
+NAMES = [
+    *("fma_float32", "fma_float64", "l2_bytes", "copy_l2", "l3_bytes", "copy_l3", "copy"),
+    *("fft_float32", "fft_float64"),
+]
+
+
 @pytest.mark.parametrize("threads", [1, 2])
-def test_ceilings_are_positive(threads: int) -> None:
+def test_ceilings_are_all_there_and_sane(monkeypatch, threads: int) -> None:
+    monkeypatch.setattr(machine, "caches", lambda: {2: (1 << 20, 1), 3: (16 << 20, 8)})
     found = ceilings.ceilings(threads, seconds=0.01)
-    assert list(found) == ["fma_float32", "fma_float64", "copy"]
+    assert list(found) == NAMES
     assert all(value > 0 for value in found.values())
+    assert found["l2_bytes"] == threads << 20  # one each
+    assert found["l3_bytes"] == 16 << 20  # shared
+    assert found["fft_float32"] < found["fma_float32"]
 
 
-def test_ceilings_without_numba(monkeypatch) -> None:
+def test_registers_beat_loads_and_stores() -> None:
+    import numpy as np
+
+    assert ceilings._fma_rate("float32", 1, 0.05) > 1.5 * ceilings._fma_rate("float64", 1, 0.05)
+    # As many multiply-adds on an array: whatever the machine, it has to fetch what registers hold.
+    a, out = np.ones(1 << 18, np.float32), np.empty(1 << 18, np.float32)
+    streamed = 2 * a.size / ceilings._best(lambda: np.multiply(a, a, out=out), 0.02) / 1e9
+    assert ceilings._fma_rate("float32", 1, 0.05) > 2 * streamed
+
+
+def test_copies_copy() -> None:
+    import numpy as np
+
+    from convbench.loops import copies
+
+    source, target = np.arange(100, dtype=np.uint8), np.zeros(102, np.uint8)
+    copies(target[1:101], source, 3)
+    np.testing.assert_array_equal(target, [0, *range(100), 0])
+
+
+@pytest.mark.parametrize(
+    ("caches", "left_out"),
+    [
+        ({2: (1 << 20, 1)}, {"l3_bytes", "copy_l3"}),
+        ({3: (1 << 20, 1)}, {"l2_bytes", "copy_l2"}),
+        ({2: (4 << 20, 1), 3: (6 << 20, 1)}, {"l3_bytes", "copy_l3"}),  # half of it would lie in L2
+        ({}, set()),  # not told: usual sizes
+    ],
+)
+def test_a_cache_that_is_not_there_has_no_ceiling(monkeypatch, caches, left_out: set[str]) -> None:
+    monkeypatch.setattr(machine, "caches", lambda: caches)
+    monkeypatch.setattr(ceilings, "_copy_rate", lambda size, *_: float(size))
+    assert {name for name in NAMES if "l2" in name or "l3" in name} - set(ceilings._copy_rates(1, 0)) == left_out
+
+
+def test_ceilings_without_numba_and_pyfftw(monkeypatch) -> None:
+    monkeypatch.delitem(sys.modules, "convbench.loops", raising=False)
     monkeypatch.setitem(sys.modules, "numba", None)
-    assert ceilings.ceilings(seconds=0.001)["fma_float64"] > 0
+    monkeypatch.setitem(sys.modules, "pyfftw", None)
+    assert list(ceilings.ceilings(seconds=0.001)) == [name for name in NAMES if "fft" not in name]
+
+
+def test_caches_are_read(monkeypatch, tmp_path: Path) -> None:
+    for index, (level, size, shared) in enumerate([(1, "48K", "0"), (2, "2M", "0,32"), (3, "32768K", "0-7,32-39")]):
+        folder = tmp_path / "cpu0" / "cache" / f"index{index}"
+        folder.mkdir(parents=True)
+        for name, value in (("level", level), ("size", size), ("shared_cpu_list", shared)):
+            (folder / name).write_text(f"{value}\n")
+    monkeypatch.setattr(machine, "_CPU", tmp_path)
+    assert machine.caches() == {2: (2 << 20, 2), 3: (32 << 20, 16)}
+    (tmp_path / "cpu0" / "cache" / "index2" / "size").write_text("unknown")
+    assert machine.caches() == {2: (2 << 20, 2)}
+
+
+def test_ceilings_are_kept_with_those_of_other_thread_counts(tmp_path: Path) -> None:
+    assert ceilings.store_ceilings(tmp_path, "lab", {1: {"copy": 20.004, "l2_bytes": float(1 << 20)}}) == ""
+    ceilings.store_ceilings(tmp_path, "lab", {2: {"copy": 30.0}})
+    ceilings.store_ceilings(tmp_path, "lab", {1: {"copy": 21.0}})
+    path = tmp_path / ceilings.FILE
+    assert ceilings.read_ceilings(path, "lab") == {1: {"copy": 21.0}, 2: {"copy": 30.0}}
+    content = json.loads(path.read_text())
+    assert set(content) == {"machine", "measured_at", "versions", "ceilings"}
+    assert list(content["ceilings"]) == ["1", "2"]
+    assert ceilings.read_ceilings(tmp_path / "none", "lab") == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "{", "[]", "null", "\xff", "{}", '{"machine": "lab", "ceilings": {"one": {}}}', "[" * 100_000,
+        '{"machine": "lab", "ceilings": {"1": {"copy": "fast"}}}', '{"machine": "lab", "ceilings": {"1": {"copy": NaN}}}',
+        '{"machine": "lab", "ceilings": {"1": {"copy": -1}}}', '{"machine": "lab", "ceilings": {"1": 5}}',
+        '{"machine": "another", "ceilings": {"1": {"copy": 5}}}',
+    ],
+)  # fmt: skip
+def test_damaged_and_foreign_ceilings_are_put_aside(tmp_path: Path, content: str) -> None:
+    path = tmp_path / ceilings.FILE
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(ValueError, match="holds"):
+        ceilings.read_ceilings(path, "lab")
+    told = ceilings.store_ceilings(tmp_path, "lab", {1: {"copy": 20.0}})
+    assert "it was put aside as ceilings.jsonl.aside" in told
+    assert ceilings.read_ceilings(path, "lab") == {1: {"copy": 20.0}}
+    assert (tmp_path / "ceilings.jsonl.aside").read_bytes() == content.encode("latin-1")
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2"])

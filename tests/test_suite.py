@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import signal
 import statistics
@@ -13,6 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from convbench.ceilings import read_ceilings, store_ceilings
 
 ROOT = Path(__file__).parent.parent
 CELLS = "Signal.*'(?:numpy|scipy-direct)', 4096, (?:9|33),"
@@ -25,6 +28,8 @@ def clone(tmp_path):
     folder.mkdir()
     shutil.copy(ROOT / "asv.conf.json", folder)
     shutil.copytree(ROOT / "benchmarks", folder / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
+    # Known already, so that no run has to measure them.
+    store_ceilings(folder / "results" / platform.node(), platform.node(), {1: {"copy": 20.0}, 2: {"copy": 20.0}})
     return folder
 
 
@@ -58,7 +63,7 @@ def commit(folder):
 
 def plant(tmp_path, code):
     """Code that every process of the run executes at its start."""
-    (tmp_path / "plant").mkdir()
+    (tmp_path / "plant").mkdir(exist_ok=True)
     (tmp_path / "plant" / "sitecustomize.py").write_text(code)
 
 
@@ -108,6 +113,27 @@ def test_run_records_measures_and_resumes_nothing(clone, run):
     status, out = run("convbench", "run", "--bench", CELLS)
     assert status == 0
     assert len([e for e in evidence(clone) if e["kind"] == "cell"]) == 8  # a finished run is measured anew
+
+
+def test_ceilings_are_measured_once_and_may_fail(clone, run, tmp_path):
+    commit(clone)
+    (path,) = clone.glob("results/*/ceilings.jsonl")
+    path.unlink()
+    one = "Signal.*'numpy', 4096, 9,"
+    plant(tmp_path, "import os, convbench.ceilings as m\nm._gemm_rate = lambda *_: os.abort()\n")
+    status, out = run("convbench", "run", "--bench", one)
+    assert status == 0, out
+    assert "ceilings of this machine, once" in out
+    assert "Warning: no ceilings, so that the report shows no share of them: exit status -6" in out
+    assert [e["status"] for e in evidence(clone) if e["kind"] == "cell"] == ["ok"]
+
+    plant(tmp_path, "import convbench.ceilings as m\nm.ceilings = lambda threads: {'copy': 20.0}\n")
+    status, out = run("convbench", "run", "--bench", one)
+    assert status == 0, out
+    assert read_ceilings(path, path.parent.name) == {1: {"copy": 20.0}}
+    assert "no ceilings" not in out
+    status, out = run("convbench", "run", "--bench", one)
+    assert "ceilings of this machine" not in out
 
 
 def test_killed_run_goes_on(clone, run):

@@ -2,15 +2,17 @@
 
     python tools/peers.py [--quick] [--only TEXT] [--out reports]
 
-Every backend is gated on the very problem first. All calls of a problem are then sampled in turn, in random order, and a
-ratio is the median over the rounds of (the other's time / ours), so that a drift of the machine touches both. The share
-of the ceiling is against a loop of multiply-adds on registers that is sampled among them. A direct sum that was over three
-times slower than the best peer on the next smaller image with the same kernel is left out: it cannot be the best.
+Every backend is gated on the very problem first. All calls of a problem are then sampled in turn, in random order, and
+a ratio is the median over the rounds of (the other's time / ours), so that a drift of the machine touches both. The
+share of the ceiling is against a loop of multiply-adds on registers that is sampled among them. A direct sum that was
+over three times slower than the best peer on the next smaller image with the same kernel is left out: it cannot be the
+best. With --out, what is done is written after every part.
 """
 
 from __future__ import annotations
 
 import functools
+import io
 import itertools
 import json
 import math
@@ -29,6 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from convbench import machine
+from convbench.api import choose
 from convbench.backends import get_backend
 from convbench.cell import certify, gated, peak_memory
 from convbench.evidence import now
@@ -51,7 +54,7 @@ DIRECT_PEERS = {"scipy-direct", "ndimage", "torch", "numpy"}
 ONE_SHOT = "one-shot "
 FMA, COPY = "multiply-adds", "copy"
 _FMA_ROUNDS = 20_000
-console = Console(width=150)
+console = Console(width=190)
 
 
 @dataclass
@@ -80,6 +83,10 @@ class Contest:
         flops = 2 * terms * math.prod(self.problem.output_shape) * (4 if self.problem.is_complex else 1)
         peak = _FMA_ROUNDS * operations(self.problem.real_dtype.name)
         return self.ratio(FMA, name) * flops / peak
+
+    def as_dict(self) -> dict[str, object]:
+        medians = {name: float(f"{timing.median:.4g}") for name, timing in self.timings.items()}
+        return {"cell": label(self), "median_s": medians, "left_out": self.left_out}
 
     def has(self, *names: str) -> bool:
         return all(name in self.timings for name in names)
@@ -171,6 +178,18 @@ class Row:
     def met(self) -> bool:
         return self.judged >= self.limit if self.sign == ">=" else self.judged <= self.limit
 
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "what": self.what,
+            "limit": self.limit,
+            "sign": self.sign,
+            "unit": self.unit,
+            "mean": self.mean,
+            "judged": self.judged,
+            "met": self.met,
+            "values": self.values,
+        }
+
     def text(self, value: float) -> str:
         return f"{value:.0%}" if self.unit == "%" else f"{value:.3g} {self.unit}".replace(" x", "x")
 
@@ -217,6 +236,9 @@ def general_rows(contests: list[Contest]) -> Iterator[Row]:
     shots = {label(c): c.advantage(OWN, PEERS, ONE_SHOT) for c in pick(contests, IMAGES[2:], KERNELS)}
     yield Row("one-shot, best of convbench vs best peer, every cell 256 to 2048", shots, 1.0)
     whole = {label(c): c.advantage(OWN, PEERS) for c in contests}
+    chosen = {label(c): ONE_SHOT + choose(c.problem, c.problem.kernel()) for c in contests}
+    cost = {label(c): c.ratio(chosen[label(c)], c.best(OWN, ONE_SHOT)) for c in contests}
+    yield Row('backend="auto" over the best of convbench, one-shot: geometric mean', cost, 1.05, "<=", mean=True)
     yield Row("whole grid, best of convbench vs best peer: geometric mean", whole, 1.5, mean=True)
     yield Row("whole grid, best of convbench vs best peer: every cell", whole, 0.95)
 
@@ -258,12 +280,16 @@ def thread_rows(rule: Rule) -> Iterator[Row]:
     from concurrent.futures import ThreadPoolExecutor
 
     found: dict[str, float] = {}
-    start = np.float32(1)
+    given: dict[str, float] = {}
+    start, source = np.float32(1), np.ones((2048, 2048), np.float32)
+    target = np.empty_like(source)
     with ThreadPoolExecutor(2) as pool:
         for name, k in itertools.product(("numba-direct", "numba-separable", "pyfftw-overlap"), (3, 7, 15, 31, 63)):
             calls: dict[str, Callable[[], object]] = {
-                FMA: lambda: multiply_adds(_FMA_ROUNDS, start),
-                "both": lambda: list(pool.map(lambda _: multiply_adds(_FMA_ROUNDS, start), range(2))),
+                FMA: lambda: multiply_adds(50 * _FMA_ROUNDS, start),
+                "both": lambda: list(pool.map(lambda _: multiply_adds(50 * _FMA_ROUNDS, start), range(2))),
+                COPY: lambda: np.copyto(target, source),
+                "both copy": lambda: list(pool.map(np.copyto, np.split(target, 2), np.split(source, 2))),
             }
             for threads in (1, 2):
                 problem = Problem((2048, 2048), (k, k), threads=threads)
@@ -274,10 +300,10 @@ def thread_rows(rule: Rule) -> Iterator[Row]:
                 calls[str(threads)] = functools.partial(plan.execute, plan.load(problem.image()))
             c = Contest(problem, sample(calls, rule))
             found[f"{name} k{k}"] = c.ratio("1", "2")
-            found.setdefault("(the machine: multiply-adds on registers)", 2 * c.ratio(FMA, "both"))
-    scaling = {key: found.pop(key) for key in list(found) if key.startswith("(")}
+            given[f"multiply-adds on registers, beside {name} k{k}"] = 2 * c.ratio(FMA, "both")
+            given[f"copy, beside {name} k{k}"] = c.ratio(COPY, "both copy")
     yield Row("two threads vs one, 2048, float32, every cell", found, 1.7)
-    yield Row("(two threads vs one: registers only, what the machine has to give)", scaling, 1.7)
+    yield Row("(two threads vs one: what the machine gives to registers and to copies)", given, 1.7)
 
 
 def memory_rows() -> Iterator[Row]:
@@ -294,6 +320,7 @@ def memory_rows() -> Iterator[Row]:
         problem = Problem((4096, 4096), (k, k))
         kernel, image = problem.kernel(separable=True), problem.image()
         size = image.nbytes
+        once(name, problem, kernel, image)  # imports and compiles
         peak = peak_memory(functools.partial(once, name, problem, kernel, image)) or math.nan
         copies[f"{name} 4096 k{k}"] = (peak - size) / size
     yield Row("direct and separable, memory beyond the output, in images", copies, 0.1, "<=", unit="images")
@@ -384,29 +411,33 @@ def main(quick: bool, only: str, out: Path | None) -> None:
         "compile": compile_rows,
     }
     warnings = machine.warnings()
-    rows = [row for name, make in parts.items() if only in name for row in make() if row.values]
-    facts = machine.describe()
-    report = Console(width=190, record=True)
-    report.print(
-        f"convbench against its peers, {now()}, {facts['machine']}: {facts['cpu']}, {facts['cores']}, {facts['os']}"
-    )
-    report.print(", ".join(f"{name} {version}" for name, version in machine.versions().items()))
-    for warning in (*warnings, *machine.warnings()):
-        report.print(f"noisy: {warning}")
-    report.print(tables(rows))
-    if out:
-        name = f"peers-{machine.machine_name()}"
-        atomic_write(out / f"{name}.txt", report.export_text())
-        data = {
-            "machine": facts, "versions": machine.versions(), "measured_at": now(),
-            "rows": [{"what": r.what, "limit": r.limit, "sign": r.sign, "met": r.met, "judged": r.judged, "values": r.values} for r in rows],
-            "cells": [
-                {"part": part, "cell": label(c), "left_out": c.left_out, "median_s": {k: t.median for k, t in c.timings.items()}}
-                for part, found in contests.items() for c in found
-            ],
-        }  # fmt: skip
-        atomic_write(out / f"{name}.json", json.dumps(data) + "\n")
-    sys.exit(0)
+    rows: list[Row] = []
+    for name, make in parts.items():
+        if only in name:
+            rows += [row for row in make() if row.values]
+            if out:
+                save(out, rows, contests, [*warnings, *machine.warnings()])
+    console.print(tables(rows))
+
+
+def save(out: Path, rows: list[Row], contests: dict[str, list[Contest]], warnings: list[str]) -> None:
+    """Write the table as text, and all that was measured as JSON, under the machine's name."""
+    facts, versions, name = machine.describe(), machine.versions(), f"peers-{machine.machine_name()}"
+    text = Console(width=190, record=True, file=io.StringIO())
+    text.print(f"convbench against its peers, {now()}, {facts['machine']}: {facts['cpu']}, {facts['cores']}")
+    text.print(", ".join(f"{library} {version}" for library, version in versions.items()))
+    for warning in dict.fromkeys(warnings):
+        text.print(f"noisy: {warning}")
+    text.print(tables(rows))
+    atomic_write(out / f"{name}.txt", "".join(f"{line.rstrip()}\n" for line in text.export_text().splitlines()))
+    data = {
+        "machine": facts,
+        "versions": versions,
+        "measured_at": now(),
+        "rows": [row.as_dict() for row in rows],
+        "cells": [c.as_dict() | {"part": part} for part, found in contests.items() for c in found],
+    }
+    atomic_write(out / f"{name}.json", json.dumps(data) + "\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from convbench.analysis.asvfile import AsvFile, load_benchmarks, read_asv_file
 from convbench.analysis.evidence import Evidence, Record, read_evidence, samples_of
 from convbench.analysis.medians import median_intervals
 from convbench.analysis.schema import CELL, COLUMNS, SECONDS, TEXT, WHERE, WHOLE
+from convbench.ceilings import FILE, Ceilings, read_ceilings
 from convbench.errors import StorageError
 from convbench.evidence import SUFFIX
 
@@ -43,6 +44,7 @@ class Results:
         date the commit's, times in seconds, `samples` a list of seconds a call, [] where none were kept.
     gate: one row for each backend x ndim x dtype that was judged. machines: name -> asv's machine file.
     runs: ((machine, commit, env), run record). problems: (file, what was wrong with it).
+    ceilings: name of a machine -> number of threads -> its measured peaks.
     """
 
     cells: pd.DataFrame
@@ -50,6 +52,7 @@ class Results:
     machines: dict[str, dict[str, Any]]
     runs: list[tuple[Where, Record]]
     problems: list[tuple[str, str]]
+    ceilings: dict[str, dict[int, Ceilings]] = field(default_factory=dict)
 
 
 def read_results(results_dir: str | Path, conf: Any = None, progress: Progress | None = None) -> Results:
@@ -87,7 +90,8 @@ def read_results(results_dir: str | Path, conf: Any = None, progress: Progress |
     if cells.empty:
         found = "".join(f"\n  {file}: {wrong}" for file, wrong in problems[:20])
         raise StorageError(f"no results in {root}{': nothing there can be read' if found else ''}; {remedy}{found}")
-    return Results(cells, _gate_frame(gates), machines, runs, problems)
+    ceilings = _ceilings(root, {machine: folder for folder, machine, _ in todo}, problems)
+    return Results(cells, _gate_frame(gates), machines, runs, problems, ceilings)
 
 
 def _benchmarks(root: Path, conf: Any, problems: list[tuple[str, str]]) -> Any:
@@ -125,6 +129,17 @@ def _machines(
         else:
             machines[name] = machine
             yield folder, name
+
+
+def _ceilings(root: Path, folders: dict[str, Path], problems: list[tuple[str, str]]) -> dict[str, dict[int, Ceilings]]:
+    found = {}
+    for machine, folder in folders.items():
+        try:
+            found[machine] = read_ceilings(folder / FILE, machine)
+        except (ValueError, OSError) as error:
+            wrong = str(error.strerror if isinstance(error, OSError) else error)
+            problems.append((str((folder / FILE).relative_to(root)), f"{wrong}; run `convbench machine --ceilings`"))
+    return found
 
 
 def _stems(folder: Path) -> list[str]:

@@ -30,20 +30,21 @@ _SOURCES = ("_numba_cache.py", "_numba_kernels.py", "_numba_tile.py")
 _DIGEST = hashlib.sha256
 
 
-def compiled(function: Callable[..., None], name: str, *constants: int) -> Callable[..., None]:
-    """numba.njit without the interpreter lock, for a function whose closure holds these constants.
+def inlined(function: Callable[..., None], name: str, *constants: int) -> Callable[..., None]:
+    """numba.njit for a function that becomes part of those that call it, and whose closure holds these constants.
 
     The name and the constants become its qualified name, of which numba makes symbols: two of the same name, one
     compiled here and one read from disk, would be taken for each other.
     """
     function.__qualname__ = "_".join([name, *map(str, constants)])
-    made: Callable[..., None] = numba.njit(nogil=True)(function)
+    made: Callable[..., None] = numba.njit(nogil=True, inline="always")(function)
     return made
 
 
 def cached(function: Callable[..., None], name: str, *constants: int) -> Callable[..., None]:
-    """compiled(...), kept on disk."""
-    made: Any = compiled(function, name, *constants)
+    """numba.njit without the interpreter lock, kept on disk; the name and the constants as for `inlined`."""
+    function.__qualname__ = "_".join([name, *map(str, constants)])
+    made: Any = numba.njit(nogil=True)(function)
     made._cache = _Disk(function.__qualname__)
     return made  # type: ignore[no-any-return]
 

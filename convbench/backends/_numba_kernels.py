@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from convbench.backends._numba_cache import cached, compiled
+from convbench.backends._numba_cache import cached, inlined
 from convbench.backends._numba_tile import CHUNK, VECTOR, WIDE1, WIDE4, clear, copy, reach, tile
 from convbench.problem import Array
 
@@ -81,7 +81,7 @@ def _tiles(tall: int, depth: int, like_k2: int, step: int) -> Any:
                         source, target, j = source + wide * size, target + wide * size, j + wide
                 stop = columns
 
-    return compiled(tiles, "tiles", tall, depth, like_k2, step)
+    return inlined(tiles, "tiles", tall, depth, like_k2, step)
 
 
 def _tall(k1: int, k2: int, rows: int, itemsize: int) -> int:

@@ -178,17 +178,24 @@ def tile(_context, shape, w, x, x_row, k1, k2, out, out_row, add, bounds):
                 shifted = {r: element(base, c * planes) for r, base in at_w.items()}
                 columns_of(min(part, count - c), row, later(q, c), shifted)
 
-        def all_columns(row, at_w, chunk=CHUNK, rest=n_rest):
-            """Of one row of input."""
-            done = _I64(0)
+        def in_chunks(count, chunk, row, q, at_w):
+            """So many times so many columns; returns where they end."""
+            walks = [(q, _I64(chunk)), *((base, _I64(chunk * planes)) for base in at_w.values())]
+            with _counted(b, count, walks) as (q_now, *w_now):
+                written_out(chunk, row, q_now, dict(zip(at_w, w_now, strict=True)))
+            done = b.mul(count, _I64(chunk))
+            return b.add(q, done), {r: element(base, b.mul(done, _I64(planes))) for r, base in at_w.items()}
+
+        def all_columns(row, at_w, chunk=4 if bounded else CHUNK):
+            """Of one row of input. Short chunks, soon compiled, are for what is a small part of the work."""
+            q = _I64(0)
             if looped:
                 count = b.sdiv(k2_, _I64(chunk))
-                walks = [(_I64(0), _I64(chunk)), *((base, _I64(chunk * planes)) for base in at_w.values())]
-                with _counted(b, count, walks) as (q, *w_now):
-                    written_out(chunk, row, q, dict(zip(at_w, w_now, strict=True)))
-                done = b.mul(count, _I64(chunk))
-                at_w = {r: element(base, b.mul(done, _I64(planes))) for r, base in at_w.items()}
-            written_out(rest, row, done, at_w)
+                q, at_w = in_chunks(count, chunk, row, q, at_w)
+            if looped and chunk < CHUNK:
+                in_chunks(b.sub(k2_, b.mul(count, _I64(chunk))), 1, row, q, at_w)
+            else:
+                written_out(n_rest, row, q, at_w)
 
         def few_rows(t, active):
             """Input row t meets kernel row t - r in output row r: add it to the rows that it reaches."""
@@ -196,10 +203,7 @@ def tile(_context, shape, w, x, x_row, k1, k2, out, out_row, add, bounds):
             row = element(x_, b.mul(t, x_row_))
             there = b.and_(b.icmp_signed(">=", t, first_row), b.icmp_signed("<", t, end_row)) if bounded else None
             with b.if_then(there) if bounded else contextlib.nullcontext():
-                if looped and len(active) < n_rows:
-                    all_columns(row, at_w, 1, 0)  # so little work that short code, soon compiled, is worth more
-                else:
-                    all_columns(row, at_w)
+                all_columns(row, at_w, *([1] if looped and len(active) < n_rows else []))
 
         if bounded:
             written = {

@@ -1,4 +1,4 @@
-"""The figures: time against kernel size, and one-shot beside amortised time."""
+"""The figures: time against kernel size, one-shot beside amortised time, and rooflines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from convbench.analysis.crossover import Crossing, family_best
-from convbench.report.palette import FAINT, INK, PAPER, SOFT, Style
+from convbench.report.palette import FAINT, FAMILY_COLOURS, INK, PAPER, SOFT, Style
 from convbench.report.svg import RC, inline
 from convbench.report.words import kernel_size, seconds
 
@@ -219,6 +219,76 @@ def one_shot_panel(
         axes.spines["left"].set_visible(False)
         axes.grid(color=FAINT, linewidth=0.8)
         return inline(figure, prefix, title)
+
+
+def roofline_panel(
+    rows: pd.DataFrame,
+    styles: Mapping[str, Style],
+    known: Mapping[str, float],
+    counts: str,
+    limits: tuple[tuple[float, float], tuple[float, float]],
+    prefix: str,
+    title: str,
+) -> str:
+    """Attained rate against arithmetic intensity for one group of cells, below the machine's ceilings, as SVG, log-log.
+
+    rows: float32 cells with the columns of analysis.roofline. known: ceilings; counts: the name of the bandwidth that
+    limits these cells, drawn bold. limits: of intensity, FLOP/byte, and of rate, GFLOP/s.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(RC):
+        figure, axes = _figure(WIDTH, HEIGHT, left=48, right=10, bottom=40, top=8)
+        axes.set(xscale="log", yscale="log", xlim=limits[0], ylim=limits[1])
+        _roofs(axes, known, counts)
+        for backend, group in rows.sort_values("kernel").groupby("backend", sort=True):
+            style = styles[str(backend)]
+            (line,) = axes.plot(
+                group["intensity"], group["attained"], color=style.colour, linewidth=0.8, dashes=style.dashes,
+                marker=style.marker, markersize=4.6, markeredgewidth=0.6, markeredgecolor=PAPER, zorder=3,
+            )  # fmt: skip
+            line.set_gid(f"class:b b{style.slot}:{style.backend}")
+        for axis in (axes.xaxis, axes.yaxis):
+            _rate_axis(axis)
+        axes.set_xlabel("arithmetic intensity, FLOP / byte", color=INK)
+        axes.set_ylabel("GFLOP / s", color=INK, labelpad=1)
+        axes.grid(axis="y", color=FAINT, linewidth=0.8)
+        return inline(figure, prefix, title)
+
+
+def _roofs(axes: Axes, known: Mapping[str, float], counts: str) -> None:
+    """The ceilings: what each bandwidth allows, rising to the peaks of FMA and FFT, with their names along them."""
+    left, right = axes.get_xlim()
+    peak, fft = known["fma_float32"], known.get("fft_float32")
+    (x0, y0), (x1, y1) = axes.transData.transform([(1, 1), (10, 10)])
+    along = {"rotation": math.degrees(math.atan2(y1 - y0, x1 - x0)), "rotation_mode": "anchor", "va": "bottom"}
+    above = {"ha": "right", "va": "bottom"}
+
+    def line(start: float, rate: float, colour: str, name: str, **style: Any) -> None:
+        axes.plot([start, right], [rate, rate], color=colour, zorder=2, **style)
+        label(name, (right, rate), (0, 3), colour, above)
+
+    def label(text: str, at: tuple[float, float], offset: tuple[int, int], colour: str, style: dict[str, Any]) -> None:
+        axes.annotate(text, at, offset, textcoords="offset points", color=colour, **style).set_gid("class:mark:")
+
+    for name, text in (("copy_l2", "L2"), ("copy_l3", "L3"), ("copy", "memory")):
+        if name in known:
+            rate, colour, width = known[name], *((INK, 1.8) if name == counts else (SOFT, 0.9))
+            axes.plot([left, peak / rate], [left * rate, peak], color=colour, linewidth=width, zorder=2)
+            label(f"{text} {rate:.0f} GB/s", (left, left * rate), (10, 20), colour, along)
+    fastest = max(rate for name, rate in known.items() if name.startswith("copy"))
+    line(peak / fastest, peak, INK, f"FMA {peak:.0f} GFLOP/s", linewidth=1.8)
+    if fft:
+        line(fft / known[counts], fft, FAMILY_COLOURS["fft"], f"FFT {fft:.0f} GFLOP/s", linewidth=1.2, dashes=(5, 3))
+
+
+def _rate_axis(axis: Any) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
+
+    axis.set_major_locator(LogLocator())
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
 
 
 def swatch(style: Style, prefix: str) -> str:

@@ -71,7 +71,8 @@ def _pages(results: Results, where: Where, names: dict[Where, str], out: Path, t
         maps = {"map": sections.winner_map(one), "map_without": sections.winner_map(one, sections.SEPARABLE)}
         drawn.append(sets.draw(one, look, marks, f"s{i}") | maps)
     shown, *further = _shared_out(drawn)
-    rows = ranking.ranked(cells)
+    ceilings = results.ceilings.get(where[0], {})
+    rows = ranking.ranked(cells, ceilings)
     name = names[where]
     files = [f"{name.removesuffix('.html')}-figures{i or ''}.html" for i in range(len(further))]
     context: dict[str, Any] = {
@@ -87,6 +88,8 @@ def _pages(results: Results, where: Where, names: dict[Where, str], out: Path, t
         "crossovers": sections.crossover_tables(crossings, found),
         "overview": sections.crossover_overview(crossings, found),
         "coverage": words.unbroken(f"{100 * COVERAGE:g} %"),
+        "ceilings": bool(rows["share"].notna().any()),
+        "roofline": sets.rooflines(found, look, ceilings),
         "ranking": ranking.payload(rows),
         "shown_keys": ranking.shown_keys(rows),
         "first_rows": _first_rows(found, rows),

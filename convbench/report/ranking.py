@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from convbench.analysis.roofline import Ceilings, roofline
 from convbench.analysis.schema import WHOLE, measured
 from convbench.report import words
 from convbench.report.palette import family_class
@@ -20,9 +22,9 @@ _NUMBERS = (
 )  # fmt: skip
 
 
-def ranked(cells: pd.DataFrame) -> pd.DataFrame:
-    """The measured cells with their rank among the backends of the same cell, and the ratio to the best."""
-    rows = measured(cells).sort_values([*_PLACE, "execute_s"], kind="stable")
+def ranked(cells: pd.DataFrame, ceilings: Mapping[int, Ceilings]) -> pd.DataFrame:
+    """The measured cells with rank and ratio to the best among the backends of the same cell, and analysis.roofline."""
+    rows = roofline(measured(cells), ceilings).sort_values([*_PLACE, "execute_s"], kind="stable")
     groups = rows.groupby(_PLACE, sort=False)["execute_s"]
     return rows.assign(rank=groups.cumcount() + 1, ratio=rows["execute_s"] / groups.transform("min"))
 
@@ -46,7 +48,7 @@ def payload(rows: pd.DataFrame) -> dict[str, Any]:
         data["words"][name] = values.tolist()
         data["columns"][name] = codes.tolist()
     data["words"]["css"] = [family_class(f) for f in data["words"]["family"]]
-    for name in (*_NUMBERS, "ratio"):
+    for name in (*_NUMBERS, "ratio", *(["share"] if kept["share"].notna().any() else [])):
         data["columns"][name] = [None if v != v else float(f"{v:.4g}") for v in kept[name].tolist()]
     data["columns"]["rank"] = kept["rank"].tolist()
     return data
@@ -71,6 +73,7 @@ def first_rows(rows: pd.DataFrame, **cell: Any) -> list[dict[str, str]]:
             "time": words.seconds(r.execute_s),
             "interval": words.seconds_between(r.execute_low_s, r.execute_high_s),
             "ratio": f"{r.ratio:.2f}" if r.ratio < 100 else f"{r.ratio:.0f}",
+            "share": words.percent(r.share),
             "one_shot": words.seconds(r.one_shot_s),
             "plan": words.seconds(r.plan_s),
             "memory": words.size_bytes(r.peak_memory_bytes),

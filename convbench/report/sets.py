@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from convbench.analysis.crossover import Crossing
+from convbench.analysis.roofline import Ceilings, bandwidth, bytes_moved, roofline
 from convbench.analysis.schema import GROUP, family_order, measured
 from convbench.report import figures, words
 from convbench.report.palette import Style, family_class, styles
@@ -95,6 +96,32 @@ def draw(one: Set, look: Mapping[str, Style], marks: Mapping[int, list[Crossing]
     }
 
 
+def rooflines(found: list[Set], look: Mapping[str, Style], ceilings: Mapping[int, Ceilings]) -> dict[str, Any] | None:
+    """The panels of the usual cells (one thread, float32) below the ceilings; None where either is not there."""
+    known = ceilings.get(1, {})
+    one = next((s for s in found if all(getattr(s, name) == value for name, value in USUAL.items())), None)
+    if one is None or not {"fma_float32", "copy"} <= known.keys():
+        return None
+    rows = roofline(one.rows, ceilings).dropna(subset=["share"])
+    if rows.empty:
+        return None
+    low, high = rows[["intensity", "attained"]].min(), rows[["intensity", "attained"]].max()
+    ridge = min(known["fma_float32"] / rate for name, rate in known.items() if name.startswith("copy"))
+    limits = (  # the slopes have to be seen, also where all points lie to the right of them
+        (min(low["intensity"] / 2, ridge / 12), high["intensity"] * 1.5),
+        (low["attained"] / 1.5, max(high["attained"], known["fma_float32"]) * 1.6),
+    )
+    panels = []
+    for n in one.images:
+        size = words.shape(one.layout, n)
+        counts = bandwidth(bytes_moved(one.layout, n, one.dtype), known)
+        title = f"{one.title}, {size}: attained rate against arithmetic intensity, below the ceilings"
+        here = rows[rows["image"] == n]
+        panels.append({"size": size, "svg": figures.roofline_panel(here, look, known, counts, limits, f"r{n}", title)})
+    shown = {name: style for name, style in look.items() if name in set(rows["backend"])}
+    return {"title": one.title, "panels": panels, "legend": legend(shown, "v")}
+
+
 def _one_shots(one: Set, image: int, look: Mapping[str, Style], prefix: str) -> list[dict[str, Any]]:
     rows = one.rows[(one.rows["image"] == image) & (one.rows["one_shot_s"] > 0)]
     kernels = sorted({int(k) for k in rows["kernel"]})
@@ -125,9 +152,9 @@ def styles_of(cells: pd.DataFrame) -> dict[str, Style]:
     return styles(sorted(pairs, key=lambda p: (order.index(p[0]) if p[0] in order else len(order), p[1])))
 
 
-def legend(look: Mapping[str, Style]) -> list[dict[str, Any]]:
+def legend(look: Mapping[str, Style], prefix: str = "w") -> list[dict[str, Any]]:
     grouped: dict[str, list[dict[str, Any]]] = {}
     for style in look.values():
-        entry = {"backend": style.backend, "slot": style.slot, "svg": figures.swatch(style, f"w{style.slot}")}
+        entry = {"backend": style.backend, "slot": style.slot, "svg": figures.swatch(style, f"{prefix}{style.slot}")}
         grouped.setdefault(style.family, []).append(entry)
     return [{"family": f, "css": family_class(f), "backends": entries} for f, entries in grouped.items()]

@@ -48,6 +48,11 @@ def digits(value: float, count: int = 3) -> str:
     return f"{value:.{min(max(places, 0), 9)}f}"
 
 
+def percent(share: float) -> str:
+    """'92 %', '3.4 %'; '' for NaN."""
+    return f"{digits(100 * share, 2)} %" if math.isfinite(share) else ""
+
+
 def size_bytes(value: float) -> str:
     """'12.3 MiB'; '' for NaN."""
     if not math.isfinite(value):

@@ -12,6 +12,7 @@ from synthetic import REALISTIC, Model, crossing_at, write_results
 
 from convbench.analysis.crossover import crossovers
 from convbench.analysis.envelope import envelope
+from convbench.analysis.roofline import roofline
 from convbench.analysis.schema import GROUP, measured
 from convbench.analysis.table import read_results
 from convbench.report import figures, sections
@@ -78,6 +79,32 @@ def test_crossovers_are_marked(rows: pd.DataFrame) -> None:
     svg = panel(rows, marks=sections.marks(key, spans, spans))
     assert svg.count('class="mark"') == 1
     assert "k ≈ 17" in svg
+
+
+CEILINGS = {"fma_float32": 200.0, "copy_l2": 150.0, "copy_l3": 80.0, "copy": 20.0, "fft_float32": 30.0}
+
+
+def test_a_roofline_has_points_below_named_ceilings(rows: pd.DataFrame) -> None:
+    cells = roofline(rows, {1: CEILINGS})
+    svg = figures.roofline_panel(cells, LOOK, CEILINGS, "copy_l3", ((0.1, 1e4), (0.1, 400)), "p", "a title")
+    root = ElementTree.fromstring(svg)
+    assert len(svg) < 12_000
+    assert root.get("aria-label") == "a title"
+    texts = {t.text for t in root.iter("text")}
+    names = {"L2 150 GB/s", "L3 80 GB/s", "memory 20 GB/s", "FMA 200 GFLOP/s", "FFT 30 GFLOP/s"}
+    assert {"arithmetic intensity, FLOP / byte", "GFLOP / s", *names} <= texts
+    assert {t.text for t in root.iter("title")} == {"direct-a", "fft-a"}
+    assert sum(len(list(g.iter("use"))) for g in root.iter("g") if g.get("class", "").startswith("b ")) == 18
+    assert svg.count("stroke-width:1.8") == 2  # the bandwidth that counts, and the peak
+    assert not re.search(r"#[0-9a-f]{6}\b", svg)
+
+
+def test_a_roofline_without_caches_and_fft(rows: pd.DataFrame) -> None:
+    known = {"fma_float32": 200.0, "copy": 20.0}
+    svg = figures.roofline_panel(roofline(rows, {1: known}), LOOK, known, "copy", ((0.1, 1e4), (0.1, 400)), "p", "t")
+    assert "memory 20 GB/s" in svg
+    assert "L3" not in svg
+    assert "FFT" not in svg
 
 
 @pytest.mark.parametrize("name", ["a$b^2$", "<script>", 'quo"te', "class:x:y", "ünï", "#d55e00", "1.23456"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import synthetic
-from synthetic import REALISTIC, Model, cell_record, crossing_at, write_results
+from synthetic import REALISTIC, Model, cell_record, crossing_at, write_ceilings, write_results
 
 from convbench.errors import StorageError
 from convbench.report import build_report, page
@@ -54,7 +54,7 @@ def test_the_answer_is_first_and_from_the_data(tmp_path: Path) -> None:
 def test_sections_are_in_order_and_all_there(tmp_path: Path) -> None:
     text = built(tmp_path, THREE)
     assert re.findall(r'<section id="([^"]+)"', text) == [
-        "answer", "time", "map", "crossovers", "cells", "plans", "gate", "left-out", "machine", "again",
+        "answer", "time", "map", "crossovers", "roofline", "cells", "plans", "gate", "left-out", "machine", "again",
     ]  # fmt: skip
     assert set(re.findall(r'<a href="#([^"]+)">', text)) <= set(re.findall(r'id="([^"]+)"', text))
     assert "direct is faster" not in section(text, "map")
@@ -181,6 +181,48 @@ def test_the_data_of_the_table_are_those_of_the_cells(tmp_path: Path) -> None:
     ranks = dict(zip(zip(kernels, at, strict=True), data["columns"]["rank"], strict=True))
     assert [ranks[31, b] for b in ("sep-a", "fft-a", "direct-a")] == [1, 2, 3]
     assert data["columns"]["ratio"][0] == 1
+
+
+def data_of(text: str) -> dict[str, dict[str, list[object]]]:
+    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def test_every_cell_has_its_share_of_the_ceiling(tmp_path: Path) -> None:
+    models = {
+        "direct-a": Model("direct", lambda n, k: 2 * n * n * k * k / 100e9),
+        "other": Model("x", lambda n, k: 1.0),
+    }
+    write_results(tmp_path / "results", models, kernels=(3, 31), images=(64, 256), noise=0.0)
+    text = built(tmp_path)
+    assert "No ceilings of this machine are stored" in section(text, "roofline")
+    assert "convbench machine --ceilings" in section(text, "roofline")
+    assert "Share of ceiling" not in text
+    assert "share" not in data_of(text)["columns"]
+    write_ceilings(tmp_path / "results" / "lab", {1: {"fma_float32": 125.0, "copy": 50.0}})
+    text = built(tmp_path)
+    assert data_of(text)["columns"]["share"].count(0.8) == 2  # k = 31; the others are held back by bandwidth
+    assert data_of(text)["columns"]["share"].count(None) == 4
+    assert "80 %" in section(text, "cells")
+
+
+def test_the_roofline_has_a_panel_for_each_image(tmp_path: Path) -> None:
+    write_results(tmp_path / "results", THREE, images=(64, 256), threads=(1, 2))
+    write_ceilings(tmp_path / "results" / "lab", {1: {"fma_float32": 125.0, "copy": 50.0, "fft_float32": 30.0}})
+    text = built(tmp_path)
+    [figure] = re.findall(r'<section id="roofline">.*?</section>', text, re.DOTALL)
+    for name in ("FMA 125 GFLOP/s", "FFT 30 GFLOP/s", "memory 50 GB/s"):
+        assert figure.count(f">{name}</text>") == 2
+    assert "L2 " not in figure
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+
+
+def test_ceilings_of_other_cells_leave_the_figure_out(tmp_path: Path) -> None:
+    write_results(tmp_path / "results", THREE, threads=(2,))
+    write_ceilings(tmp_path / "results" / "lab", {2: {"fma_float32": 125.0, "fft_float32": 30.0, "copy": 50.0}})
+    text = built(tmp_path)
+    assert "none was measured with a ceiling of its own" in section(text, "roofline")
+    assert "Share of ceiling" in section(text, "cells")
 
 
 def test_many_rows_are_cut_to_the_best_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,13 @@ def test_size_bytes(value: float, told: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("share", "told"), [(0.923, "92 %"), (0.0345, "3.5 %"), (0.0004, "0.040 %"), (1.041, "104 %"), (math.nan, "")]
+)
+def test_percent(share: float, told: str) -> None:
+    assert words.percent(share) == told
+
+
+@pytest.mark.parametrize(
     ("low", "high", "told"),
     [(17.2, 20.9, "17.2 to 20.9"), (-math.inf, 4.0, "below the range to 4.00"), (4.0, math.inf, "4.00 to beyond the range"),
      (-math.inf, math.inf, "not located within the range measured")],

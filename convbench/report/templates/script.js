@@ -88,6 +88,7 @@
     if (column.endsWith("_s")) return time(v);
     if (column === "peak_memory_bytes") return size(v);
     if (column === "ratio") return v < 100 ? v.toFixed(2) : v.toFixed(0);
+    if (column === "share") return (v < .1 ? Number((100 * v).toPrecision(2)) : (100 * v).toFixed(0)) + " %";
     if (column === "error_over_bound") return v === 0 ? "0" : Number(v.toPrecision(2)).toString();
     return String(v);
   };
