@@ -43,7 +43,7 @@ def _tiles(tall: int, depth: int, like_k2: int, step: int) -> Any:
     """Compiled loops over tiles of so many rows, for this many kernel rows (0: any) and columns."""
     looped, rest = int(like_k2 >= CHUNK), like_k2 % CHUNK
     full = (tall, WIDE4 if tall > 2 else WIDE1, depth, looped, rest, step)
-    small = (tall, WIDE4 // 2 if tall > 2 else WIDE1, depth, looped, rest, step)
+    small = (tall, max(2, WIDE4 // 2) if tall > 2 else WIDE1, depth, looped, rest, step)
 
     def tiles(w, k1, k2, x, x_row, x_top, x_left, x_rows, x_columns, rows, columns, out, top, left, add):
         """out[top:, left:] (+)= correlation of x with w: rows by columns of it.

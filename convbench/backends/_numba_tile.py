@@ -14,18 +14,25 @@ from typing import Any
 import llvmlite.binding  # type: ignore[import-untyped]
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
 from numba.extending import intrinsic
 
-_FEATURES = llvmlite.binding.get_host_cpu_features()
+
+def _features() -> set[str]:
+    """What numba compiles for: this processor, unless NUMBA_CPU_NAME or NUMBA_CPU_FEATURES says otherwise."""
+    if config.CPU_NAME is None and config.CPU_FEATURES is None:
+        return {name for name, there in llvmlite.binding.get_host_cpu_features().items() if there}
+    return {part[1:] for part in (config.CPU_FEATURES or "").split(",") if part.startswith("+")}
+
+
 # Bytes in a vector register, and how many vectors a tile of 4 rows and one of 1 or 2 rows is wide: with the
 # accumulators, a tile must fit in the registers (32, but 16 before AVX-512), and 2 multiply-adds of latency 4 must
 # always be under way. Measured best of 2 to 16 vectors by 1 to 8 rows.
 VECTOR, WIDE4, WIDE1 = 64, 4, 8
-if not _FEATURES.get("avx512f"):
-    VECTOR, WIDE4, WIDE1 = (32, 2, 4) if _FEATURES.get("avx2") else (16, 4, 8)
-_ALIGNS = bool(_FEATURES.get("avx512f"))
-if _ALIGNS:
+_ALIGNS = "avx512f" in _features()
+if not _ALIGNS:
+    VECTOR, WIDE4, WIDE1 = (32, 2, 4) if "avx2" in _features() else (16, 4, 8)
+else:
     llvmlite.binding.initialize_native_asmparser()
 CHUNK = 16
 """Kernel columns in a row that are written out one after another; more of them are a loop of chunks and a rest."""

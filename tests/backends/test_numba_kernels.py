@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import subprocess
 import sys
 
@@ -181,3 +183,30 @@ def test_one_thread_starts_none_and_the_backend_loads_no_numba() -> None:
         "assert threading.active_count() == 1\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "features"), [("haswell", "+sse4.2,+avx,+avx2,+fma"), ("x86-64", "+sse2")], ids=["avx2", "sse2"]
+)
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="these are x86 instruction sets")
+def test_other_processors_get_narrower_vectors_and_the_same_results(name: str, features: str) -> None:
+    code = """
+import numpy as np
+from scipy.signal import convolve2d
+from convbench import Problem, get_backend
+from convbench.backends import _numba_tile
+
+print(_numba_tile.VECTOR)
+for dtype in ("float32", "complex128"):
+    for n, k in (((70, 150), (5, 7)), ((40, 90), (3, 20)), ((33, 9), (1, 4)), ((30, 70), (4, 4))):
+        for backend in ("numba-direct", "numba-separable"):
+            problem = Problem(n, k, dtype)
+            image, kernel = np.round(9 * problem.image()), np.round(4 * problem.kernel())
+            kernel = kernel if backend == "numba-direct" else np.multiply.outer(kernel[:, 0], kernel[0])
+            out = get_backend(backend).plan(problem, kernel)(image)
+            assert np.array_equal(out, convolve2d(image.astype(complex), kernel.astype(complex), "same")), (dtype, n, k)
+"""
+    environment = {**os.environ, "NUMBA_CPU_NAME": name, "NUMBA_CPU_FEATURES": features}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == (32 if "avx2" in features else 16)
