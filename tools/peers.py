@@ -1,6 +1,6 @@
 """Are convbench's own backends ahead of what else Python users can get? Measures, and says met or not met, row by row.
 
-    python tools/peers.py [--quick] [--only TEXT] [--out reports]
+    python tools/peers.py [--quick] [--only PART] [--out reports]
 
 Every backend is gated on the very problem first. All calls of a problem are then sampled in turn, in random order, and
 a ratio is the median over the rounds of (the other's time / ours), so that a drift of the machine touches both. The
@@ -53,6 +53,7 @@ HOPELESS = 3.0
 DIRECT_PEERS = {"scipy-direct", "ndimage", "torch", "numpy"}
 ONE_SHOT = "one-shot "
 FMA, COPY = "multiply-adds", "copy"
+PARTS = ("general", "separable", "signal", "complex", "threads", "memory", "compile")
 _FMA_ROUNDS = 20_000
 console = Console(width=190)
 
@@ -367,13 +368,13 @@ def tables(rows: list[Row]) -> Table:
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Fewer problems and samples, for work in progress.")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Only this part; may be repeated.")
 @click.option(
-    "--only",
-    default="",
-    help="Only the parts whose name holds this: general, separable, signal, complex, threads, memory, compile.",
+    "--out",
+    type=click.Path(file_okay=False, writable=True, path_type=Path),
+    help="Folder for peers-MACHINE.txt and peers-MACHINE.json.",
 )
-@click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder for peers-MACHINE.txt and .json.")
-def main(quick: bool, only: str, out: Path | None) -> None:
+def main(quick: bool, only: tuple[str, ...], out: Path | None) -> None:
     """Time convbench's backends against their peers, and print what is met and what is not."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a thread pool that spins would disturb the next sample
     rule = (
@@ -392,7 +393,7 @@ def main(quick: bool, only: str, out: Path | None) -> None:
         contests[name] = list(found)
         return contests[name]
 
-    parts: dict[str, Callable[[], Iterable[Row]]] = {
+    parts: dict[str, Callable[[], Iterable[Row]]] = {  # as in PARTS
         "general": lambda: general_rows(
             measured("general", grid(images, kernels, REAL, OWN, PEERS, rule, one_shot=True))
         ),
@@ -413,7 +414,7 @@ def main(quick: bool, only: str, out: Path | None) -> None:
     warnings = machine.warnings()
     rows: list[Row] = []
     for name, make in parts.items():
-        if only in name:
+        if not only or name in only:
             rows += [row for row in make() if row.values]
             if out:
                 save(out, rows, contests, [*warnings, *machine.warnings()])
