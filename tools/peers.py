@@ -175,9 +175,19 @@ class Row:
     def judged(self) -> float:
         return statistics.geometric_mean(self.values.values()) if self.mean else self.worst[1]
 
+    def within(self, value: float) -> bool:
+        return value >= self.limit if self.sign == ">=" else value <= self.limit
+
     @property
     def met(self) -> bool:
-        return self.judged >= self.limit if self.sign == ">=" else self.judged <= self.limit
+        return self.within(self.judged)
+
+    @property
+    def misses(self) -> str:
+        """The cells that are not within, the worst first."""
+        out = {cell: value for cell, value in self.values.items() if not self.within(value)}
+        worst_first = sorted(out.items(), key=lambda item: item[1], reverse=self.sign == "<=")
+        return ", ".join(f"{cell} {self.text(value)}" for cell, value in worst_first)
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -357,7 +367,7 @@ def compile_rows() -> Iterator[Row]:
 def tables(rows: list[Row]) -> Table:
     table = Table("what", "target", "measured", "worst cell", "cells within", "verdict")
     for row in rows:
-        within = sum(v >= row.limit if row.sign == ">=" else v <= row.limit for v in row.values.values())
+        within = sum(map(row.within, row.values.values()))
         target = f"{'geometric mean ' if row.mean else ''}{row.sign} {row.text(row.limit)}"
         table.add_row(
             row.what, target, row.text(row.judged), f"{row.worst[0]}: {row.text(row.worst[1])}",
@@ -430,6 +440,10 @@ def save(out: Path, rows: list[Row], contests: dict[str, list[Contest]], warning
     for warning in dict.fromkeys(warnings):
         text.print(f"noisy: {warning}")
     text.print(tables(rows))
+    text.print("\nCells that are not within; docs/performance.md says what limits them.")
+    for row in rows:
+        if not row.met:
+            text.print(f"- {row.what} ({row.sign} {row.text(row.limit)}): {row.misses}")
     atomic_write(out / f"{name}.txt", "".join(f"{line.rstrip()}\n" for line in text.export_text().splitlines()))
     data = {
         "machine": facts,

@@ -193,7 +193,7 @@ def tile(_context, shape, w, x, x_row, k1, k2, out, out_row, add, bounds):
             done = b.mul(count, _I64(chunk))
             return b.add(q, done), {r: element(base, b.mul(done, _I64(planes))) for r, base in at_w.items()}
 
-        def all_columns(row, at_w, chunk=4 if bounded else CHUNK):
+        def all_columns(row, at_w, chunk=CHUNK if not bounded else 8 if n_rows == 1 else 4):
             """Of one row of input. Short chunks, soon compiled, are for what is a small part of the work."""
             q = _I64(0)
             if looped:

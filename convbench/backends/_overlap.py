@@ -57,12 +57,12 @@ class Strips:
             self.kernel = kernel_transform(kernel, self.tile)
             return
         self.samples[:] = 0
-        self.samples[: kernel.shape[0], : kernel.shape[1]] = kernel
+        self.samples[: kernel.shape[0], : kernel.shape[1]] = kernel / kernel.real.dtype.type(math.prod(self.tile))
         for transform in (self.head, self.forward, self.down):
             transform()
         if self.kernel.shape != self.spectra.shape:
             self.kernel = spread(self.spectra.shape, self.spectra.dtype)
-        np.multiply(self.spectra, self.spectra.real.dtype.type(1 / math.prod(self.tile)), out=self.kernel)
+        self.kernel[:] = self.spectra
 
     def run(self, image: Array, out: Array) -> None:
         shared, spectra, samples = self.shared, self.spectra, self.samples

@@ -8,7 +8,6 @@ Threads are Python threads, each with a band of the output: FFTW and numpy hold 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -43,13 +42,11 @@ class OverlapPlan(Plan):
         rows = problem.output_shape[0]
         share = -(-rows // problem.threads)
         bands = [range(start, min(start + share, rows)) for start in range(0, rows, share)]
-        worker: type[Strips] | type[Segments] = Segments if problem.ndim == 1 else Strips
         self.workers: list[Strips | Segments] = []
-        with planning() as fft:
-            for band in bands:
-                make: Callable[[], Strips | Segments] = functools.partial(worker, problem, tile, band, fft)
-                self.workers.append(lend(self, (problem, tile, band), make))
-                self.workers[-1].use(kernel)
+        for band in bands:
+            make = functools.partial(_worker, problem, tile, band)
+            self.workers.append(lend(self, (problem, tile, band), make))
+            self.workers[-1].use(kernel)
         self.pool = ThreadPoolExecutor(len(bands) - 1) if len(bands) > 1 else None
 
     def execute(self, data: Array) -> Array:
@@ -60,3 +57,8 @@ class OverlapPlan(Plan):
         for future in busy:
             future.result()
         return out
+
+
+def _worker(problem: Problem, tile: Shape, band: range) -> Strips | Segments:
+    with planning() as fft:
+        return (Segments if problem.ndim == 1 else Strips)(problem, tile, band, fft)

@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from convbench.backends._fft import circular_sizes, good_size, kernel_transform
-from convbench.backends._fftw import Fft, nothing, planning
+from convbench.backends._fftw import nothing, planning
 from convbench.backends._memory import spread
 from convbench.backends._workspaces import lend
 from convbench.backends.base import Backend, Plan
@@ -37,8 +37,7 @@ class PyfftwWhole(Backend):
 class WholePlan(Plan):
     def __init__(self, problem: Problem, kernel: Array) -> None:
         super().__init__(problem)
-        with planning() as fft:
-            self.workspace = lend(self, (problem, "whole"), functools.partial(Whole, problem, fft))
+        self.workspace = lend(self, (problem, "whole"), functools.partial(Whole, problem))
         self.workspace.use(kernel)
 
     def execute(self, data: Array) -> Array:
@@ -48,7 +47,7 @@ class WholePlan(Plan):
 class Whole:
     """The padded image and its spectrum, in place: half the memory, and quicker."""
 
-    def __init__(self, problem: Problem, fft: Fft) -> None:
+    def __init__(self, problem: Problem) -> None:
         axes = tuple(axis for axis, k in enumerate(problem.kernel_shape) if k > 1)
         least = zip(circular_sizes(problem), problem.kernel_shape, strict=True)
         self.sizes = tuple(good_size(n) if k > 1 else n + n % 2 for n, k in least)
@@ -61,8 +60,9 @@ class Whole:
         self.forward = self.backward = nothing
         source = self.padded if halved else self.spectrum
         if axes:
-            self.forward = fft(source, self.spectrum, axes, threads=problem.threads)
-            self.backward = fft(self.spectrum, source, axes, inverse=True, threads=problem.threads)
+            with planning() as fft:
+                self.forward = fft(source, self.spectrum, axes, threads=problem.threads)
+                self.backward = fft(self.spectrum, source, axes, inverse=True, threads=problem.threads)
 
     @property
     def nbytes(self) -> int:
@@ -73,11 +73,11 @@ class Whole:
         if 1 in kernel.shape:
             self.kernel = kernel_transform(kernel, self.sizes)
             return
-        self._load(kernel)
+        self._load(kernel / kernel.real.dtype.type(math.prod(self.sizes)))
         self.forward()
         if self.kernel.shape != self.spectrum.shape:
             self.kernel = spread(self.spectrum.shape, self.spectrum.dtype)
-        np.multiply(self.spectrum, self.spectrum.real.dtype.type(1 / math.prod(self.sizes)), out=self.kernel)
+        self.kernel[:] = self.spectrum
 
     def run(self, data: Array) -> Array:
         self._load(data)
