@@ -6,7 +6,8 @@ Every backend is gated on the very problem first. All calls of a problem are the
 a ratio is the median over the rounds of (the other's time / ours), so that a drift of the machine touches both. The
 share of the ceiling is against a loop of multiply-adds on registers that is sampled among them. A direct sum that was
 over three times slower than the best peer on the next smaller image with the same kernel is left out: it cannot be the
-best. With --out, what is done is written after every part.
+best. With --out, what is done is written after every part;
+what an earlier run measured of other parts is kept.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import click
@@ -165,6 +166,8 @@ class Row:
     unit: str = "x"
     mean: bool = False
     """Judge the geometric mean instead of the worst."""
+    part: str = ""
+    measured_at: str = ""
 
     @property
     def worst(self) -> tuple[str, float]:
@@ -196,6 +199,8 @@ class Row:
             "sign": self.sign,
             "unit": self.unit,
             "mean": self.mean,
+            "part": self.part,
+            "measured_at": self.measured_at,
             "judged": self.judged,
             "met": self.met,
             "values": self.values,
@@ -425,15 +430,28 @@ def main(quick: bool, only: tuple[str, ...], out: Path | None) -> None:
     rows: list[Row] = []
     for name, make in parts.items():
         if not only or name in only:
-            rows += [row for row in make() if row.values]
+            rows += [replace(row, part=name, measured_at=now()) for row in make() if row.values]
             if out:
                 save(out, rows, contests, [*warnings, *machine.warnings()])
     console.print(tables(rows))
 
 
+def kept(path: Path, measured: set[str]) -> tuple[list[Row], list[dict[str, object]]]:
+    """Rows and cells of an earlier run, of the parts that were not measured now."""
+    if not path.exists():
+        return [], []
+    before = json.loads(path.read_text())
+    names = [each.name for each in fields(Row)]
+    rows = [Row(**{name: row[name] for name in names}) for row in before["rows"] if row["part"] not in measured]
+    return rows, [cell for cell in before["cells"] if cell["part"] not in measured]
+
+
 def save(out: Path, rows: list[Row], contests: dict[str, list[Contest]], warnings: list[str]) -> None:
     """Write the table as text, and all that was measured as JSON, under the machine's name."""
     facts, versions, name = machine.describe(), machine.versions(), f"peers-{machine.machine_name()}"
+    measured = {row.part for row in rows}
+    kept_rows, kept_cells = kept(out / f"{name}.json", measured)
+    rows = sorted([*kept_rows, *rows], key=lambda row: PARTS.index(row.part))
     text = Console(width=190, record=True, file=io.StringIO())
     text.print(f"convbench against its peers, {now()}, {facts['machine']}: {facts['cpu']}, {facts['cores']}")
     text.print(", ".join(f"{library} {version}" for library, version in versions.items()))
@@ -450,7 +468,7 @@ def save(out: Path, rows: list[Row], contests: dict[str, list[Contest]], warning
         "versions": versions,
         "measured_at": now(),
         "rows": [row.as_dict() for row in rows],
-        "cells": [c.as_dict() | {"part": part} for part, found in contests.items() for c in found],
+        "cells": [*kept_cells, *(c.as_dict() | {"part": part} for part, found in contests.items() for c in found)],
     }
     atomic_write(out / f"{name}.json", json.dumps(data) + "\n")
 
