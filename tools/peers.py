@@ -6,8 +6,7 @@ Every backend is gated on the very problem first. All calls of a problem are the
 a ratio is the median over the rounds of (the other's time / ours), so that a drift of the machine touches both. The
 share of the ceiling is against a loop of multiply-adds on registers that is sampled among them. A direct sum that was
 over three times slower than the best peer on the next smaller image with the same kernel is left out: it cannot be the
-best. With --out, what is done is written after every part;
-what an earlier run measured of other parts is kept.
+best. With --out, what is done is written after every part; what an earlier run measured of other parts is kept.
 """
 
 from __future__ import annotations
@@ -210,6 +209,9 @@ class Row:
         return f"{value:.0%}" if self.unit == "%" else f"{value:.3g} {self.unit}".replace(" x", "x")
 
 
+Earlier = tuple[list[Row], list[dict[str, object]]]
+
+
 def label(c: Contest) -> str:
     return f"{c.problem.image_shape[-1]} k{c.problem.kernel_shape[-1]} {c.problem.dtype}"
 
@@ -252,9 +254,10 @@ def general_rows(contests: list[Contest]) -> Iterator[Row]:
     shots = {label(c): c.advantage(OWN, PEERS, ONE_SHOT) for c in pick(contests, IMAGES[2:], KERNELS)}
     yield Row("one-shot, best of convbench vs best peer, every cell 256 to 2048", shots, 1.0)
     whole = {label(c): c.advantage(OWN, PEERS) for c in contests}
-    chosen = {label(c): ONE_SHOT + choose(c.problem, c.problem.kernel()) for c in contests}
-    cost = {label(c): c.ratio(chosen[label(c)], c.best(OWN, ONE_SHOT)) for c in contests}
-    yield Row('backend="auto" over the best of convbench, one-shot: geometric mean', cost, 1.05, "<=", mean=True)
+    auto = {
+        label(c): c.ratio(ONE_SHOT + choose(c.problem, c.problem.kernel()), c.best(OWN, ONE_SHOT)) for c in contests
+    }
+    yield Row('backend="auto" over the best of convbench, one-shot: geometric mean', auto, 1.05, "<=", mean=True)
     yield Row("whole grid, best of convbench vs best peer: geometric mean", whole, 1.5, mean=True)
     yield Row("whole grid, best of convbench vs best peer: every cell", whole, 0.95)
 
@@ -307,13 +310,13 @@ def thread_rows(rule: Rule) -> Iterator[Row]:
                 COPY: lambda: np.copyto(target, source),
                 "both copy": lambda: list(pool.map(np.copyto, np.split(target, 2), np.split(source, 2))),
             }
+            problem = Problem((2048, 2048), (k, k))
+            image, kernel = problem.image(), problem.kernel(separable=name == "numba-separable")
+            judge = Judge(problem, kernel, image, zero_mean=True)
             for threads in (1, 2):
-                problem = Problem((2048, 2048), (k, k), threads=threads)
-                kernel = problem.kernel(separable=name == "numba-separable")
-                judge = Judge(problem, kernel, problem.image(), zero_mean=True)
-                _, plan = gated(get_backend(name), problem, kernel, 60.0, certify, judge)
+                _, plan = gated(get_backend(name), replace(problem, threads=threads), kernel, 60.0, certify, judge)
                 assert plan is not None
-                calls[str(threads)] = functools.partial(plan.execute, plan.load(problem.image()))
+                calls[str(threads)] = functools.partial(plan.execute, plan.load(image))
             c = Contest(problem, sample(calls, rule))
             found[f"{name} k{k}"] = c.ratio("1", "2")
             given[f"multiply-adds on registers, beside {name} k{k}"] = 2 * c.ratio(FMA, "both")
@@ -427,31 +430,40 @@ def main(quick: bool, only: tuple[str, ...], out: Path | None) -> None:
         "compile": compile_rows,
     }
     warnings = machine.warnings()
+    before = kept(out / f"{file_name()}.json") if out else ([], [])  # a damaged file shows before anything is measured
     rows: list[Row] = []
     for name, make in parts.items():
         if not only or name in only:
             rows += [replace(row, part=name, measured_at=now()) for row in make() if row.values]
             if out:
-                save(out, rows, contests, [*warnings, *machine.warnings()])
+                save(out, before, rows, contests, [*warnings, *machine.warnings()])
     console.print(tables(rows))
 
 
-def kept(path: Path, measured: set[str]) -> tuple[list[Row], list[dict[str, object]]]:
-    """Rows and cells of an earlier run, of the parts that were not measured now."""
+def file_name() -> str:
+    return f"peers-{machine.machine_name()}"
+
+
+def kept(path: Path) -> Earlier:
+    """Rows and cells of an earlier run."""
     if not path.exists():
         return [], []
-    before = json.loads(path.read_text())
-    names = [each.name for each in fields(Row)]
-    rows = [Row(**{name: row[name] for name in names}) for row in before["rows"] if row["part"] not in measured]
-    return rows, [cell for cell in before["cells"] if cell["part"] not in measured]
+    try:
+        before = json.loads(path.read_text())
+        names = [each.name for each in fields(Row)]
+        return [Row(**{name: row[name] for name in names}) for row in before["rows"]], before["cells"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise click.ClickException(f"{path} is damaged ({error!r}); move it away, or give another --out") from error
 
 
-def save(out: Path, rows: list[Row], contests: dict[str, list[Contest]], warnings: list[str]) -> None:
+def save(out: Path, before: Earlier, rows: list[Row], contests: dict[str, list[Contest]], warnings: list[str]) -> None:
     """Write the table as text, and all that was measured as JSON, under the machine's name."""
-    facts, versions, name = machine.describe(), machine.versions(), f"peers-{machine.machine_name()}"
+    facts, versions, name = machine.describe(), machine.versions(), file_name()
     measured = {row.part for row in rows}
-    kept_rows, kept_cells = kept(out / f"{name}.json", measured)
-    rows = sorted([*kept_rows, *rows], key=lambda row: PARTS.index(row.part))
+    cells = [cell for cell in before[1] if cell["part"] not in measured]
+    cells += [c.as_dict() | {"part": part} for part, found in contests.items() for c in found]
+    rows = [*(row for row in before[0] if row.part not in measured), *rows]
+    rows.sort(key=lambda row: PARTS.index(row.part))
     text = Console(width=190, record=True, file=io.StringIO())
     text.print(f"convbench against its peers, {now()}, {facts['machine']}: {facts['cpu']}, {facts['cores']}")
     text.print(", ".join(f"{library} {version}" for library, version in versions.items()))
@@ -468,7 +480,7 @@ def save(out: Path, rows: list[Row], contests: dict[str, list[Contest]], warning
         "versions": versions,
         "measured_at": now(),
         "rows": [row.as_dict() for row in rows],
-        "cells": [*kept_cells, *(c.as_dict() | {"part": part} for part, found in contests.items() for c in found)],
+        "cells": cells,
     }
     atomic_write(out / f"{name}.json", json.dumps(data) + "\n")
 

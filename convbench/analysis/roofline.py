@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 Ceilings = Mapping[str, float]
 
 COLUMNS = ("intensity", "attained", "ceiling", "share")
 _REAL = {"float32": "float32", "float64": "float64", "complex64": "float32", "complex128": "float64"}
-_SAMPLE_BYTES = {"float32": 4, "float64": 8, "complex64": 8, "complex128": 16}
 _METHODS = ("direct", "separable", "fft")
 # Where image and output lie: the first cache that holds both, with its bandwidth, else memory.
 _LEVELS = (("l2_bytes", "copy_l2"), ("l3_bytes", "copy_l3"))
@@ -47,7 +47,7 @@ def operations(method: str, layout: str, image: int, kernel: int, dtype: str) ->
 
 def bytes_moved(layout: str, image: int, dtype: str) -> int:
     """The least that must move: the image read once, the output written once."""
-    return 2 * math.prod(_shapes(layout, image, 1)[0]) * _SAMPLE_BYTES[dtype]
+    return 2 * math.prod(_shapes(layout, image, 1)[0]) * np.dtype(dtype).itemsize
 
 
 def ceiling(method: str, intensity: float, moved: float, dtype: str, known: Ceilings) -> float | None:

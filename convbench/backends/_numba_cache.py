@@ -2,7 +2,7 @@
 
 A file's name is made of everything that the machine code depends on: these modules' source, the constants that the
 function was made for, its argument types, numba and LLVM, Python and the processor. A file that is damaged, or that
-this numba cannot read, is put aside and made anew.
+this numba cannot read, is removed and made anew.
 """
 
 # mypy: allow-untyped-defs, allow-untyped-calls
@@ -31,22 +31,25 @@ _DIGEST = hashlib.sha256
 
 
 def inlined(function: Callable[..., None], name: str, *constants: int) -> Callable[..., None]:
-    """numba.njit for a function that becomes part of those that call it, and whose closure holds these constants.
-
-    The name and the constants become its qualified name, of which numba makes symbols: two of the same name, one
-    compiled here and one read from disk, would be taken for each other.
-    """
-    function.__qualname__ = "_".join([name, *map(str, constants)])
-    made: Callable[..., None] = numba.njit(nogil=True, inline="always")(function)
+    """numba.njit for a function that becomes part of those that call it, and whose closure holds these constants."""
+    made: Callable[..., None] = numba.njit(nogil=True, inline="always")(_named(function, name, constants))
     return made
 
 
 def cached(function: Callable[..., None], name: str, *constants: int) -> Callable[..., None]:
     """numba.njit without the interpreter lock, kept on disk; the name and the constants as for `inlined`."""
-    function.__qualname__ = "_".join([name, *map(str, constants)])
-    made: Any = numba.njit(nogil=True)(function)
+    made: Any = numba.njit(nogil=True)(_named(function, name, constants))
     made._cache = _Disk(function.__qualname__)
     return made  # type: ignore[no-any-return]
+
+
+def _named(function: Callable[..., None], name: str, constants: tuple[int, ...]) -> Callable[..., None]:
+    """With a qualified name of its own, of which numba makes symbols.
+
+    Two of the same name, one compiled here and one read from disk, would be taken for each other.
+    """
+    function.__qualname__ = "_".join([name, *map(str, constants)])
+    return function
 
 
 @functools.cache

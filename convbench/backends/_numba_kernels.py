@@ -35,9 +35,6 @@ _SPAN = 384 << 10
 """Bytes of input under a row of tiles: the next row finds most of them in the second-level cache of 1 MiB."""
 
 
-_reach = njit(reach)
-
-
 @functools.cache
 def _tiles(tall: int, depth: int, like_k2: int, step: int) -> Any:
     """Compiled loops over tiles of so many rows, for this many kernel rows (0: any) and columns."""
@@ -58,7 +55,7 @@ def _tiles(tall: int, depth: int, like_k2: int, step: int) -> Any:
         start, zero = np.intp(out.ctypes.data) + (top * out_row + left) * size, np.intp(0)
         # Outputs from begin to end, in whole tiles, read nothing beyond the image's row.
         begin = (max(-x_left, 0) + narrow - 1) // narrow * narrow
-        end = min(x_columns - x_left - _reach(k2, step, size), columns)
+        end = min(x_columns - x_left - reach(tall, k2, step, size), columns)
         for i in range(0, rows, tall):
             source, target, j = x + i * x_row * size, start + i * out_row * size, zero
             inside = x_top + i >= 0 and x_top + i + tall - 1 + k1 <= x_rows and i + tall <= rows
@@ -133,7 +130,7 @@ def _pitch(columns, size):
     Rows a multiple of 4096 bytes apart would compete for the same few places in the first-level cache.
     """
     line = 64 // size
-    return ((columns + _reach(1, 1, size) + _UNIT - 1) // line + 1 | 1) * line
+    return ((columns + reach(4, 1, 1, size) + _UNIT - 1) // line + 1 | 1) * line
 
 
 def separable(k1: int, k2: int, step: int) -> Callable[..., None]:

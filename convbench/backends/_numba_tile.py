@@ -15,7 +15,7 @@ import llvmlite.binding  # type: ignore[import-untyped]
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils, config
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 
 def _features() -> set[str]:
@@ -40,10 +40,17 @@ _I64, _I32 = ir.IntType(64), ir.IntType(32)
 _BYTE = ir.IntType(8).as_pointer()
 
 
-def reach(k2: int, step: int, itemsize: int) -> int:
+@register_jitable
+def part(rows: int, step: int, itemsize: int) -> int:
+    """Kernel columns that a tile of so many rows takes from one set of neighbouring vectors; divides CHUNK."""
+    return min(VECTOR // itemsize // step, 8 if rows == 1 else CHUNK)
+
+
+@register_jitable
+def reach(rows: int, k2: int, step: int, itemsize: int) -> int:
     """Samples of a row of input that a tile without bounds reads beyond as many as it has outputs across."""
-    lanes = VECTOR // itemsize
-    return (k2 * step - 1) // lanes * lanes + lanes
+    at_once = part(rows, step, itemsize)
+    return (k2 - 1) // at_once * at_once * step + VECTOR // itemsize
 
 
 @intrinsic(prefer_literal=True)
@@ -180,10 +187,10 @@ def tile(_context, shape, w, x, x_row, k1, k2, out, out_row, add, bounds):
 
         def written_out(count, row, q, at_w):
             """So many columns, in parts that need no more neighbours than one."""
-            part = min(lanes // n_step, 8 if n_rows == 1 else CHUNK)
-            for c in range(0, count, part):
+            at_once = part(n_rows, n_step, size)
+            for c in range(0, count, at_once):
                 shifted = {r: element(base, c * planes) for r, base in at_w.items()}
-                columns_of(min(part, count - c), row, later(q, c), shifted)
+                columns_of(min(at_once, count - c), row, later(q, c), shifted)
 
         def in_chunks(count, chunk, row, q, at_w):
             """So many times so many columns; returns where they end."""

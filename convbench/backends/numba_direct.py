@@ -1,9 +1,9 @@
 """numba: a direct sum over register tiles, 1-D and 2-D.
 
 Requires numba, no compiler. Compiled once (about a second) for every kernel width below 16 and every remainder above,
-then kept on disk. The image is read in place; only along its borders a few rows and columns are copied, with zeros
-around them. Threads are Python threads: the compiled loops hold no lock, one thread starts none, and a problem of some
-50 microseconds or less stays on one.
+then kept on disk. The image is read in place, along its borders through masks, and nothing is copied. Threads are
+Python threads: the compiled loops hold no lock, one thread starts none, and a problem of some 50 microseconds or less
+stays on one.
 """
 
 from __future__ import annotations

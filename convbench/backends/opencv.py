@@ -10,7 +10,9 @@ number than its problem's sets that, and leaves it so.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -125,7 +127,5 @@ class _SeparablePlan(_OpencvPlan):
         return size + 1 - width if self.problem.kernel_shape[0] * stride > _LEVEL_1 else 0
 
     def correlate(self, data: Array) -> Any:
-        found, *more = (self.cv2.sepFilter2D(data, -1, row, column, **self.options) for row, column in self.terms)
-        for term in more:
-            found += term
-        return found
+        terms = (self.cv2.sepFilter2D(data, -1, row, column, **self.options) for row, column in self.terms)
+        return functools.reduce(operator.iadd, terms)

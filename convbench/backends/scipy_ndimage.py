@@ -6,6 +6,9 @@ the output to where the mode starts, `valid` is cropped, `full` gets k-1 zeros a
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import numpy as np
 
 from convbench.backends._memory import spread
@@ -74,9 +77,7 @@ class _SeparablePlan(_DirectPlan):
 
     def execute(self, data: Array) -> Array:
         data = self._sized(data)
-        found, *more = (self._passes(data, passes) for passes in self.terms)
-        for term in more:
-            found += term
+        found: Array = functools.reduce(operator.iadd, (self._passes(data, passes) for passes in self.terms))
         return found[self.crop]
 
     def _passes(self, data: Array, passes: list[tuple[int, Array]]) -> Array:

@@ -8,8 +8,10 @@ call. On CUDA it is one call, with TF32 off.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,10 +60,7 @@ class _ConvPlan(TorchPlan):
         self.terms = [[_Conv(self, kernel) for kernel in kernels] for kernels in terms]
 
     def convolve(self, data: Any) -> Any:
-        found, *more = (self._apply(data, convs) for convs in self.terms)
-        for term in more:
-            found += term
-        return found
+        return functools.reduce(operator.iadd, (self._apply(data, convs) for convs in self.terms))
 
     def _apply(self, data: Any, convs: list[_Conv]) -> Any:
         for conv in convs:
