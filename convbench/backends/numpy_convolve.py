@@ -19,7 +19,7 @@ class NumpyConvolve(Backend):
     library = "numpy"
     module = "numpy"
     rounding = "direct"
-    convention = Convention(flips=True, offset="(min(n,k)-1)//2", size="max(n,k)")
+    convention = Convention(flips=True, swaps=True)
     ndims = (1,)
 
     def make_plan(self, problem: Problem, kernel: Array) -> Plan:

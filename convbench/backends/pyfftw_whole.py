@@ -27,7 +27,7 @@ class PyfftwWhole(Backend):
     library = "pyFFTW"
     module = "pyfftw"
     rounding = "fft"
-    convention = Convention(flips=True, offset="0", size="N, circular")
+    convention = Convention(flips=True, offset="0", boundary="wrap")
     threaded = True
 
     def make_plan(self, problem: Problem, kernel: Array) -> Plan:

@@ -19,7 +19,7 @@ class TorchFft(TorchBackend):
     name = "torch-fft"
     family = "fft"
     rounding = "fft"
-    convention = Convention(flips=True, offset="0", size="N, circular")
+    convention = Convention(flips=True, offset="0", boundary="wrap")
 
     def make_plan(self, problem: Problem, kernel: Array) -> Plan:
         return _FftPlan(problem, kernel)
