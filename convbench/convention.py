@@ -9,7 +9,7 @@ import ast
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -46,6 +46,21 @@ def formula(text: str) -> Callable[[int, int], int]:
     return eval(f"lambda n, k: {text}", {"__builtins__": {}, **_FUNCTIONS})  # type: ignore[no-any-return]
 
 
+SCALES = (
+    "1/kernel.sum()",
+    "1/abs(kernel).sum()",
+    "1/kernel.size",
+    "1/abs(kernel).max()",
+    "1/(abs(kernel)**2).sum()**0.5",
+)
+"""How a kernel may be normalised: Python expressions."""
+
+
+def scaled(scale: str, kernel: Array) -> Any:
+    """The factor that a scale stands for: one of SCALES, or a number."""
+    return eval(scale, {"__builtins__": {}, "abs": abs, "kernel": kernel}) if scale in SCALES else float(scale)
+
+
 @dataclass(frozen=True)
 class Convention:
     """How an operation's output follows from image and kernel.
@@ -53,17 +68,19 @@ class Convention:
     flips: the kernel is flipped (true convolution); not so in cross-correlation. transposes, conjugates: so is the
     kernel. offset: index of the first output sample within the operation's own full output (n+k-1 samples, of
     convolution if it flips, of cross-correlation if not); k-1-offset samples before the image are used. size: samples
-    of output. Both are formulas in image length n and kernel length k, the same on every axis. boundary: what lies
-    outside the image. swaps: where the kernel is longer than the image on every axis, they change places.
+    of output. Both are formulas in image length n and kernel length k. flips, offset and size hold for every axis; a
+    tuple has one for each. boundary: what lies outside the image. swaps: where the kernel is longer than the image on
+    every axis, they change places. scale: what the kernel is multiplied by, a number or one of SCALES.
     """
 
-    flips: bool
+    flips: bool | tuple[bool, ...]
     transposes: bool = False
     conjugates: bool = False
-    offset: str = "(k-1)//2"
-    size: str = "n"
+    offset: str | tuple[str, ...] = "(k-1)//2"
+    size: str | tuple[str, ...] = "n"
     boundary: Boundary = "zero"
     swaps: bool = False
+    scale: str = "1"
 
     def window(self, image_shape: Shape, kernel_shape: Shape) -> Window:
         """Offset and size of the output on every axis, in full convolution with the kernel as `as_convolved` has it.
@@ -72,22 +89,26 @@ class Convention:
         """
         lengths = kernel_shape[::-1] if self.transposes else kernel_shape
         swapped = self.swaps and all(k > n for n, k in zip(image_shape, lengths, strict=True))
-        offset, size = formula(self.offset), formula(self.size)
+        rules = zip(*(self._on_axes(rule, len(lengths)) for rule in (self.flips, self.offset, self.size)), strict=True)
         found = []
-        for n, k in zip(image_shape, lengths, strict=True):
-            if not swapped:
-                found.append((offset(n, k), size(n, k)))
-                continue
-            start, length = offset(k, n), size(k, n)
+        for n, k, (flips, offset, size) in zip(image_shape, lengths, rules, strict=True):
+            lengths_now = (k, n) if swapped else (n, k)
+            start, length = formula(offset)(*lengths_now), formula(size)(*lengths_now)
             # Cross-correlation with image and kernel changed runs backwards.
-            found.append((start if self.flips else n + k - 1 - start - length, length))
+            found.append((n + k - 1 - start - length if swapped and not flips else start, length))
         return tuple(found)
+
+    @staticmethod
+    def _on_axes(rule: Any, ndim: int) -> tuple[Any, ...]:
+        return rule if isinstance(rule, tuple) else (rule,) * ndim
 
     def as_convolved(self, kernel: Array) -> Array:
         """The kernel whose true convolution this is."""
         kernel = kernel.conj() if self.conjugates else kernel
         kernel = kernel.T if self.transposes else kernel
-        return kernel if self.flips else np.flip(kernel)
+        kept = [axis for axis, flips in enumerate(self._on_axes(self.flips, kernel.ndim)) if not flips]
+        kernel = np.flip(kernel, tuple(kept))
+        return kernel if self.scale == "1" else kernel * scaled(self.scale, kernel)
 
     def apply(self, image: Array, kernel: Array) -> Array:
         """What the operation returns; 1-D or 2-D, in the common dtype of both, integers modulo their range.
