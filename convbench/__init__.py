@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convbench.api import convolve as convolve
+    from convbench.atlas import emulate as emulate
     from convbench.backends import Backend as Backend
     from convbench.backends import Plan as Plan
     from convbench.backends import get_backend as get_backend
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from convbench.convention import Convention as Convention
     from convbench.errors import ConvbenchError as ConvbenchError
     from convbench.gate import check as check
+    from convbench.identification import identify as identify
     from convbench.problem import Problem as Problem
     from convbench.verdict import Verdict as Verdict
 
@@ -24,6 +26,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "convolve": "api",
+    "emulate": "atlas",
     "Backend": "backends",
     "Plan": "backends",
     "get_backend": "backends",
@@ -32,6 +35,7 @@ _HOME = {
     "ConvbenchError": "errors",
     "Verdict": "verdict",
     "check": "gate",
+    "identify": "identification",
     "Problem": "problem",
 }
 __all__ = [*_HOME, "__version__"]  # noqa: PLE0604

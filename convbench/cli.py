@@ -99,6 +99,47 @@ def check(backends: tuple[str, ...], ndim: int | None, modes: tuple[str, ...], d
 
 
 @main.command()
+@click.argument("function", metavar="MODULE:FUNCTION")
+@click.option("--ndim", type=click.IntRange(1, 2), default=2, help="Number of axes.", show_default=True)
+@click.option("--mode", help="The third argument, for a function (image, kernel, mode).")
+@click.option("--layout", help="plain, NCHW or NHWC, one channel; detected by default.")
+@click.option("--time-limit", type=click.FloatRange(0, min_open=True), default=10.0, help="Seconds in all.")
+@click.option(
+    "--to", metavar="FUNCTION", help="Print Python that turns it into e.g. scipy.signal.convolve2d, and back."
+)
+@click.option("--to-mode", default="same", help="The mode of --to.", show_default=True)
+@click.option("--save", "path", metavar="FILE", help="Write the picture there: .png or .svg.")
+@as_json
+def identify(function: str, to: str | None, to_mode: str, path: str | None, as_json: bool, **settings: Any) -> None:
+    """Find out what a function (image, kernel) really computes.
+
+    MODULE:FUNCTION or FILE.py:FUNCTION is any function of yours, or e.g. scipy.signal:correlate2d. Exit status 1 if it
+    is no convolution.
+    """
+    from convbench.files import atomic_write
+    from convbench.identification import picture
+
+    if ":" not in function:
+        raise ArgumentError(f"identify takes MODULE:FUNCTION or FILE.py:FUNCTION, got {function!r}")
+    if path and Path(path).suffix not in (".png", ".svg"):
+        raise ArgumentError(f"--save takes a .png or .svg file, got {path!r}")
+    found = convbench.identify(_subject(function), **settings)
+    recipe = found.recipe(to, to_mode) if to and found.is_convolution else None
+    if as_json:
+        console.print_json({**found.as_dict(), **({"recipe": recipe} if recipe else {})})
+    else:
+        click.echo("\n\n".join(filter(None, (found.describe(), picture.text(found)))))
+        console.print_table(("what", "found"), console.identified(found))
+        if recipe:
+            click.echo(f"\n{recipe}")
+    if path and found.response is not None:
+        atomic_write(Path(path), picture.figure(found, Path(path).suffix[1:]))
+        click.echo(f"wrote {path}", err=as_json)
+    if not found.is_convolution:
+        raise SystemExit(1)
+
+
+@main.command()
 @click.argument("image")
 @click.option(
     "--kernel", "spec", required=True, help="name:parameter=value,..., e.g. gaussian:sigma=3, or a .npy file."

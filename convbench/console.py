@@ -14,13 +14,14 @@ import click
 if TYPE_CHECKING:
     from convbench.backends import Backend
     from convbench.compare import Row
+    from convbench.identification import Identified
 
 Progress = Callable[[int, int, str], None]
 
 
 def words(value: Any) -> str:
     """A list as words with commas, anything else as it prints."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def facts(backend: Backend) -> dict[str, Any]:
@@ -64,6 +65,33 @@ def compared(row: Row) -> list[str]:
         number(row.error_over_bound, "{:.2g}"),
         "" if row.status == "ok" else f"{row.status}: {row.reason}",
     ]
+
+
+def identified(found: Identified) -> list[list[str]]:
+    """What `identify` found, a row for each fact that there is."""
+    called = found.manner
+    arrays = f"{called.arrays} arrays, {called.dtype}, {called.layout}"
+    facts = {"kind": found.kind, "called with": arrays + (f", mode {found.mode!r}" if found.mode is not None else "")}
+    if found.is_convolution:
+        facts |= {
+            "flips, transposes, conjugates": f"{found.flips}, {found.transposes}, {found.conjugates}",
+            "offset in full": words(found.offset),
+            "size": words(found.size),
+            "scale": found.scale,
+            "outside the image": found.boundary if found.outside else "not used",
+            "longer kernels": "change places with the image"
+            if found.swaps
+            else "taken"
+            if found.longer_kernels
+            else "not taken",
+            "complex numbers": found.complex_input or "taken as they are",
+            "two channels": found.channels,
+        }
+    rows = [list(fact) for fact in facts.items()]
+    rows += [
+        [name, text] for name, texts in (("refuses", found.refusals), ("noticed", found.findings)) for text in texts
+    ]
+    return rows + [["the same as", match] for match in found.matches()]
 
 
 def ceilings(measured: Mapping[int, Mapping[str, float]]) -> tuple[list[str], list[list[str]]]:

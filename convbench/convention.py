@@ -69,8 +69,8 @@ class Convention:
     kernel. offset: index of the first output sample within the operation's own full output (n+k-1 samples, of
     convolution if it flips, of cross-correlation if not); k-1-offset samples before the image are used. size: samples
     of output. Both are formulas in image length n and kernel length k. flips, offset and size hold for every axis; a
-    tuple has one for each. boundary: what lies outside the image. swaps: where the kernel is longer than the image on
-    every axis, they change places. scale: what the kernel is multiplied by, a number or one of SCALES.
+    tuple has one for each. boundary: what lies outside the image. swaps: where the kernel is longer than the image,
+    and shorter on no axis, they change places. scale: what the kernel is multiplied by, a number or one of SCALES.
     """
 
     flips: bool | tuple[bool, ...]
@@ -88,7 +88,7 @@ class Convention:
         kernel_shape is that of the kernel given.
         """
         lengths = kernel_shape[::-1] if self.transposes else kernel_shape
-        swapped = self.swaps and all(k > n for n, k in zip(image_shape, lengths, strict=True))
+        swapped = self.swapped(image_shape, kernel_shape)
         rules = zip(*(self._on_axes(rule, len(lengths)) for rule in (self.flips, self.offset, self.size)), strict=True)
         found = []
         for n, k, (flips, offset, size) in zip(image_shape, lengths, rules, strict=True):
@@ -101,6 +101,11 @@ class Convention:
     @staticmethod
     def _on_axes(rule: Any, ndim: int) -> tuple[Any, ...]:
         return rule if isinstance(rule, tuple) else (rule,) * ndim
+
+    def swapped(self, image_shape: Shape, kernel_shape: Shape) -> bool:
+        """Whether image and kernel, of these shapes, change places."""
+        lengths = kernel_shape[::-1] if self.transposes else kernel_shape
+        return self.swaps and lengths != image_shape and all(k >= n for n, k in zip(image_shape, lengths, strict=True))
 
     def as_convolved(self, kernel: Array) -> Array:
         """The kernel whose true convolution this is."""

@@ -5,6 +5,8 @@ Every message says what was wrong, what was given, what is allowed, and the next
 
 from __future__ import annotations
 
+import builtins
+import functools
 from collections.abc import Iterable
 
 MOST_NAMES = 30
@@ -19,6 +21,23 @@ class ArgumentError(ConvbenchError, ValueError):
     """An argument is at fault."""
 
 
+class NotMeasuredError(ArgumentError):
+    """Nobody has measured what a system does with this, so emulate does not say; the system may well take it."""
+
+
+class EmulatedError(ConvbenchError):
+    """An emulated system refuses this; kind is the name of the exception class that it raises.
+
+    What `refusal` builds is of a subclass with that name, and where Python has an exception of that name (ValueError)
+    it is one too, so that code which catches the system's exception also catches this.
+    """
+
+    kind = ""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return refusal, (self.kind, str(self))
+
+
 class UnsupportedError(ConvbenchError):
     """A backend cannot run this problem; the message is the reason."""
 
@@ -29,6 +48,20 @@ class GateError(ConvbenchError):
 
 class StorageError(ConvbenchError):
     """A file could not be read or written; what was there before is still there."""
+
+
+@functools.cache
+def _emulated(kind: str) -> type[EmulatedError]:
+    real = getattr(builtins, kind, None)
+    bases: tuple[type, ...] = (EmulatedError,)
+    if isinstance(real, type) and issubclass(real, Exception) and real is not Exception:
+        bases = (EmulatedError, real)
+    return type(kind, bases, {"kind": kind, "__module__": __name__})
+
+
+def refusal(kind: str, message: str) -> EmulatedError:
+    """Build the error for what an emulated system refuses with an exception of class *kind*."""
+    return _emulated(kind)(message)
 
 
 def one_of(what: str, given: object, allowed: Iterable[object], command: str = "") -> ArgumentError:

@@ -53,6 +53,7 @@ def image(tmp_path: Path) -> str:
         (["--help"], ("numpy", "rich")),
         (["--version"], ("numpy", "rich")),
         (["compare", "--help"], ("numpy",)),
+        (["identify", "--help"], ("numpy",)),
         (["list"], ()),
         (["list", "--json"], ()),
     ],
@@ -79,7 +80,7 @@ def test_the_choices_are_those_of_the_package() -> None:
 
 def test_help_names_every_verb_and_version_is_the_packages() -> None:
     text = call("--help").output
-    for verb in ("list", "check", "compare", "run", "report", "machine"):
+    for verb in ("list", "check", "compare", "identify", "run", "report", "machine"):
         assert f"  {verb} " in text
         assert call(verb, "-h").exit_code == 0
     assert convbench.__version__ in call("--version").output
@@ -117,6 +118,57 @@ def test_list_refuses_what_it_does_not_know() -> None:
     fails(call("list", "--device", "tpu"), 2, "unknown device 'tpu'", "allowed: cpu, cuda")
     fails(call("list", "--dtype", "int8"), 2, "'int8'", "float32")
     fails(call("lits"), 2, "No such command 'lits'")
+
+
+# -- identify ----------------------------------------------------------------------------------------------------
+
+
+def test_identify_describes_draws_and_writes_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "response.svg"
+    result = call(
+        *("identify", "scipy.signal:correlate2d", "--mode", "same"),
+        *("--to", "scipy.signal.convolve2d", "--save", str(path)),
+    )
+    assert result.exit_code == 0, result.output
+    assert "cross-correlation: it does not flip the kernel" in result.stdout
+    assert "6 5 4" in result.stdout
+    assert "tensorflow tf.nn.conv2d SAME" in result.stdout
+    assert "def correlate2d_by_convolve2d(image, kernel):" in result.stdout
+    assert path.read_text().startswith("<?xml")
+
+
+def test_identify_json() -> None:
+    found = json.loads(call("identify", "numpy:convolve", "--ndim", "1", "--json", "--to", "numpy.correlate").stdout)
+    assert found["flips"] is True
+    assert found["offset"] == "0"
+    assert "numpy.correlate" in found["recipe"]
+
+
+def test_identify_of_what_is_no_convolution_has_status_1() -> None:
+    result = call("identify", "numpy:maximum")
+    assert result.exit_code == 1
+    assert "not linear" in result.stdout
+    assert "Traceback" not in result.output
+
+
+def test_identify_refuses_what_it_does_not_know() -> None:
+    fails(call("identify", "numpy"), 2, "MODULE:FUNCTION")
+    fails(call("identify", "numpy:convolveee", "--ndim", "1"), 2, "unknown function of numpy")
+    fails(call("identify", "nothing_of_that_name:f"), 2, "cannot import")
+    fails(call("identify", "numpy:convolve", "--layout", "NCHX"), 2, "unknown layout 'NCHX'", "NCHW")
+    fails(call("identify", "numpy:convolve", "--time-limit", "0"), 2, "time-limit")
+    fails(call("identify", "numpy:convolve", "--save", "x.gif"), 2, ".png or .svg")
+    fails(
+        call("identify", "numpy:convolve", "--ndim", "1", "--to", "scipy.signal.convolve2d"),
+        2,
+        "1-D function",
+        "numpy.convolve",
+    )
+    fails(
+        call("identify", "numpy:convolve", "--ndim", "1", "--to", "numpy.convolve", "--to-mode", "wrap"),
+        2,
+        "full, same, valid",
+    )
 
 
 # -- check -------------------------------------------------------------------------------------------------------

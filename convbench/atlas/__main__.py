@@ -1,0 +1,3 @@
+from convbench.atlas.markdown import markdown
+
+print(markdown(), end="")

@@ -1,0 +1,93 @@
+"""identify: find out by probing what a function computes.
+
+It is called with small integers, so that every output can be compared exactly, in many shapes; what explains all
+outputs is its convention.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from convbench.errors import ArgumentError
+from convbench.identification.identified import Identified, Kind
+from convbench.identification.investigation import PROBES, Investigation
+from convbench.identification.subject import (
+    Function,
+    Manner,
+    Patience,
+    RefusedError,
+    Subject,
+    TimeUpError,
+    layout_name,
+    needs_mode,
+)
+
+__all__ = ["Identified", "identify"]
+
+_FIRST = (0, 2, 9, 10)
+"""Probes that show whether a function can be called at all: odd, even, one row or column, one sample."""
+_KINDS: dict[str, Kind] = {"wrong shape": "wrong shape", "no array": "wrong shape", "not finite": "not finite"}
+
+
+def identify(
+    function: Function, ndim: int = 2, *, mode: str | None = None, layout: str | None = None, time_limit: float = 10.0
+) -> Identified:
+    """Find out by probing what a function (image, kernel) or (image, kernel, mode) computes.
+
+    ndim: 1 or 2. mode: the third argument; "same" where the function needs one and none is given. layout: plain, NCHW
+    or NHWC (one channel); detected where not given. time_limit: seconds in all. The function is given copies of NumPy
+    arrays (or torch's, where it takes no others). Whatever it does is an answer: raises ArgumentError for bad arguments
+    only.
+    """
+    if not callable(function):
+        raise ArgumentError(
+            f"identify takes a function of (image, kernel), got {function!r}; see `convbench identify --help`"
+        )
+    if ndim not in PROBES:
+        raise ArgumentError(f"ndim must be 1 or 2, got {ndim!r}")
+    if not (isinstance(time_limit, (int, float)) and 0 < time_limit < float("inf")):
+        raise ArgumentError(f"time_limit must be a positive number of seconds, got {time_limit!r}")
+    layout = layout_name(layout)
+    if mode is None and needs_mode(function):
+        mode = "same"
+    with Patience(time_limit) as patience:
+        return _identify(Subject(function, ndim, mode, patience), layout)
+
+
+def _identify(subject: Subject, layout: str | None) -> Identified:
+    """What the first manner of calling it shows in which it is a convolution; else what it is in the plainest."""
+    plainest: Investigation | None = None
+    refusals: list[RefusedError] = []
+    try:
+        for manner in _manners(subject, layout, refusals):
+            investigation = Investigation(dataclasses.replace(subject, manner=manner))
+            plainest = plainest or investigation
+            found = investigation.convolution()
+            if found is not None:
+                return found
+        if plainest is not None:
+            return plainest.oddity()
+    except TimeUpError:
+        return (plainest or Investigation(subject)).is_not("no answer", f"It was given {subject.patience.seconds:g} s")
+    # A function that could be called says more of itself than one that could not.
+    first = min(refusals, key=lambda refused: refused.kind not in _KINDS)
+    return Investigation(subject).is_not(_KINDS.get(first.kind, "refuses"), f"The first answer was: {first}")
+
+
+def _manners(subject: Subject, layout: str | None, refusals: list[RefusedError]) -> Iterator[Manner]:
+    """Every manner in which the function can be called, the plainest first; what it refuses is added to refusals."""
+    found: set[tuple[str, bool]] = set()
+    for manner in Manner.all(layout):
+        if (manner.layout, manner.transposed) in found:
+            continue  # another dtype, or another package's arrays, would show the same
+        candidate = dataclasses.replace(subject, manner=manner)
+        for image_shape, kernel_shape in (PROBES[subject.ndim][number] for number in _FIRST):
+            try:
+                candidate.try_out(image_shape, kernel_shape)
+            except RefusedError as refused:
+                refusals.append(refused)
+                continue
+            found.add((manner.layout, manner.transposed))
+            yield manner
+            break

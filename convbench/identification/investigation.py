@@ -1,0 +1,210 @@
+"""The questions that a function is asked, in order, and the answer that follows."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from convbench.convention import SCALES, Convention
+from convbench.identification import further, oddities
+from convbench.identification.fit import Observation, agrees, explain, located, longer_everywhere, majority
+from convbench.identification.identified import Identified, Kind, Shapes, in_words
+from convbench.identification.subject import RefusedError, Subject, TimeUpError, name_of
+from convbench.problem import Array, Shape
+
+# The first is accepted by whatever takes anything at all: odd, square, shorter than the image. Then odd and even,
+# non-square, one row or column, one sample, as large as the image, and longer than it on one axis or on both.
+PROBES: dict[int, tuple[Shapes, ...]] = {
+    1: (
+        *(((13,), (k,)) for k in (3, 5, 2, 4)),
+        *(((12,), (k,)) for k in (4, 6, 3, 7)),
+        *(((9,), (k,)) for k in (7, 1, 9)),
+        *(((5,), (k,)) for k in (8, 9)),
+        *(((4,), (k,)) for k in (11, 6)),
+    ),
+    2: (
+        *(((11, 13), k) for k in ((3, 3), (5, 5), (2, 2), (4, 4), (3, 5), (4, 2), (2, 3))),
+        *(((11, 13), k) for k in ((1, 4), (1, 5), (5, 1), (1, 1))),
+        *(((9, 9), k) for k in ((3, 3), (4, 4))),
+        ((12, 10), (6, 7)),
+        ((6, 5), (6, 5)),
+        ((4, 8), (7, 3)),
+        ((8, 5), (4, 8)),
+        ((4, 5), (7, 8)),
+        ((5, 4), (9, 7)),
+        ((5, 5), (7, 7)),
+    ),
+}
+Answer = tuple[Array, Array, Array]
+"""Image, kernel, output."""
+
+
+class Investigation:
+    """What is known of a function that is called in one manner."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.answers: list[Answer] = []
+        self.refused: dict[Shapes, RefusedError] = {}
+        self.findings: list[str] = []
+
+    def convolution(self) -> Identified | None:
+        """What convolution it is, or that its results are random; None where it is another thing.
+
+        Raises TimeUpError where there was no time for an answer.
+        """
+        if (shapes := self._random()) is not None:
+            return self.is_not(
+                "random", f"It did so for an image of shape {shapes[0]} and a kernel of shape {shapes[1]}"
+            )
+        try:
+            self._probe()
+        except TimeUpError:
+            if not self.answers:
+                raise
+            self._late()
+        found = self._convolution()
+        return self._with_example(found) if found else None
+
+    def oddity(self) -> Identified:
+        """Why it is no convolution; raises TimeUpError where there was no time for an answer."""
+        kernels = sorted({kernel.shape for _, kernel, _ in self.answers}, key=lambda shape: (np.prod(shape), shape))
+        return self._with_example(self.is_not(*oddities.diagnosis(self.subject, kernels)))
+
+    def is_not(self, kind: Kind, counterexample: str) -> Identified:
+        """The answer that it is no convolution."""
+        return self._complete(Identified(False, kind=kind, counterexample=counterexample.rstrip(".")))
+
+    def _late(self) -> None:
+        late = f"not all questions were answered within {self.subject.patience.seconds:g} s"
+        self.findings += [late] if late not in self.findings else []
+
+    def _complete(self, found: Identified) -> Identified:
+        """The answer with what was noticed on the way."""
+        subject, tried = self.subject, self._tried()
+        refusals = []
+        for kind in dict.fromkeys(refused.kind for refused in self.refused.values()) if self.answers else ():
+            chosen = [shapes for shapes, refused in self.refused.items() if refused.kind == kind]
+            refusals.append(f"{' and '.join(in_words(chosen, tried))} ({kind})")
+        changes = [f"it changes the {name} it is given" for name in sorted(subject.changes)]
+        return dataclasses.replace(
+            found,
+            name=name_of(subject.function),
+            ndim=subject.ndim,
+            mode=subject.mode,
+            manner=subject.manner,
+            refusals=tuple(refusals),
+            findings=(*self.findings, *changes),
+        )
+
+    def _tried(self) -> list[Shapes]:
+        return [*self.refused, *((image.shape, kernel.shape) for image, kernel, _ in self.answers)]
+
+    def _random(self) -> Shapes | None:
+        """Shapes for which the same input gives other numbers the second time."""
+        for image_shape, kernel_shape in PROBES[self.subject.ndim]:
+            image, kernel = integers(image_shape, 1), integers(kernel_shape, 2)
+            try:
+                first, second = (self.subject(image, kernel) for _ in range(2))
+            except RefusedError:
+                continue
+            same = first.shape == second.shape and np.allclose(first, second, rtol=1e-4)
+            return None if same else (image_shape, kernel_shape)
+        return None
+
+    def _probe(self) -> None:
+        for number, shapes in enumerate(PROBES[self.subject.ndim]):
+            image, kernel = integers(shapes[0], number), integers(shapes[1], number + 100)
+            try:
+                self.answers.append((image, kernel, self.subject(image, kernel)))
+            except RefusedError as refused:
+                self.refused[shapes] = refused
+
+    def _convolution(self) -> Identified | None:
+        """The convention that explains all answers, or most of them; None where there is none."""
+        for oriented in self._orientations():
+            observations = [located(*answer, oriented) for answer in self.answers]
+            placed = [o for o in observations if o.places]
+            shorter = [o for o in placed if all(k <= n for n, k in zip(*o.shapes, strict=True))]
+            found = explain(placed, oriented) or explain(shorter, oriented) or majority(placed, oriented)
+            if found is None:
+                continue
+            explained = [o for o in placed if agrees(found, o)]
+            if 2 * len(explained) >= len(observations):
+                return self._found(found, explained, [o for o in observations if o not in explained])
+        return None
+
+    def _orientations(self) -> Iterator[Convention]:
+        """The ways to lay and scale the kernel that explain one of the first outputs at least, the plainest first."""
+        ndim = self.subject.ndim
+        ways = [
+            Convention(flips[0] if len(set(flips)) == 1 else flips, transposes)
+            for transposes in ((False, True) if ndim == 2 else (False,))
+            for flips in sorted(itertools.product((True, False), repeat=ndim), key=lambda flips: len(set(flips)))
+        ]
+        telling = [a for a in self.answers if a[1].size > 1 and not longer_everywhere(a[0].shape, a[1].shape)][:3]
+        for scale in itertools.chain(("1", *SCALES), self._factor()):
+            for way in ways:
+                oriented = dataclasses.replace(way, scale=scale)
+                if any(located(*answer, oriented).places for answer in telling):
+                    yield oriented
+
+    def _factor(self) -> Iterator[str]:
+        """The number that results may be multiplied by: the sum of a response to an impulse far from all borders."""
+        _, kernel, _ = self.answers[0]
+        try:
+            response = self.subject(impulse([4 * k + 1 for k in kernel.shape]), kernel)
+        except (RefusedError, TimeUpError):
+            return
+        yield repr(float(f"{response.real.sum() / kernel.sum():.12g}"))
+
+    def _found(self, convention: Convention, explained: list[Observation], others: list[Observation]) -> Identified:
+        if others:
+            words = " and ".join(in_words([o.shapes for o in others], self._tried()))
+            self.findings.append(f"for {words} it returns something else")
+        complex_input = channels = "not tried"
+        conjugates = False
+        try:
+            self.findings += further.larger(self.subject, convention, [o.kernel.shape for o in explained])
+            complex_input, conjugates = further.complex_input(self.subject, convention, explained[0])
+            channels = further.channels(self.subject, convention, explained[0])
+        except TimeUpError:
+            self._late()
+        flips = convention.flips
+        found = Identified(
+            **{field.name: getattr(convention, field.name) for field in dataclasses.fields(Convention)},
+            kind="mixed" if isinstance(flips, tuple) else "convolution" if flips else "cross-correlation",
+            complex_input=complex_input,
+            channels=channels,
+            longer_kernels=any(k > n for o in explained for n, k in zip(*o.shapes, strict=True)),
+            outside=any(len({boundary for boundary, _ in o.places}) == 1 for o in explained),
+        )
+        return self._complete(dataclasses.replace(found, conjugates=conjugates))
+
+    def _with_example(self, found: Identified) -> Identified:
+        """An impulse, a kernel and the response: the smallest kernel that shows how it lies."""
+        for lengths in ((2, 3), (3, 3), (4, 4)):
+            kernel = np.arange(1.0, np.prod(lengths[-self.subject.ndim :]) + 1).reshape(lengths[-self.subject.ndim :])
+            image = impulse((6, 7)[-self.subject.ndim :])
+            try:
+                return dataclasses.replace(found, kernel=kernel, impulse=image, response=self.subject(image, kernel))
+            except (RefusedError, TimeUpError):
+                continue
+        return found
+
+
+def impulse(shape: Shape | list[int]) -> Array:
+    """Zeros with a one in the middle."""
+    image = np.zeros(shape)
+    image[tuple(n // 2 for n in image.shape)] = 1
+    return image
+
+
+def integers(shape: Shape, seed: int) -> Array:
+    """Random integers -9 to 9 without 0, of a sum that is not 0."""
+    values = np.random.default_rng([seed, *shape]).choice([*range(-9, 0), *range(1, 10)], size=shape).astype(float)
+    values.flat[0] += values.sum() == 0
+    return values

@@ -1,0 +1,117 @@
+"""Why a function is no convolution: the smallest example in which it is not linear, or not shift-invariant."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from convbench.identification.identified import Kind
+from convbench.identification.subject import RefusedError, Subject
+from convbench.problem import Array, Shape
+
+
+def diagnosis(subject: Subject, kernel_shapes: list[Shape]) -> tuple[Kind, str]:
+    """The kind, and a sentence with the smallest counterexample found.
+
+    kernel_shapes: some that the function takes, smallest first. Raises TimeUpError.
+    """
+    odd = next(_nonlinear(subject, kernel_shapes), None)
+    if odd:
+        return "not linear", odd
+    odd = next(_moving(subject, kernel_shapes), None)
+    if odd:
+        return "not shift-invariant", odd
+    return _response(subject, kernel_shapes)
+
+
+def _images(kernel_shapes: list[Shape]) -> Iterator[tuple[Shape, Shape]]:
+    """Image and kernel shapes, smallest first."""
+    ndim = len(kernel_shapes[0])
+    images = [(n,) * (ndim - 1) + (m,) for n in (1, 2, 3, 4, 5, 6, 8, 12) for m in (n, n + 1)]
+    pairs = itertools.product(images, kernel_shapes)
+    return iter(sorted(pairs, key=lambda pair: (np.prod(pair[0]) * np.prod(pair[1]), pair)))
+
+
+def _kernel(shape: Shape) -> Array:
+    """1, 2, 3, ...: positive, so that a kernel may be normalised."""
+    return np.arange(1.0, np.prod(shape) + 1).reshape(shape)
+
+
+def _nonlinear(subject: Subject, kernel_shapes: list[Shape]) -> Iterator[str]:
+    for image_shape, kernel_shape in _images(kernel_shapes):
+        kernel, rng = _kernel(kernel_shape), np.random.default_rng(0)
+        one: Array = np.zeros(image_shape)
+        one.flat[0] = 1
+        some, others = (rng.integers(-9, 10, image_shape).astype(float) for _ in range(2))
+        pairs = [(one, one), (one, -one), (some, others)]
+        try:
+            nothing = subject(0 * one, kernel)
+            if nothing.any():
+                yield f"For the image {_text(0 * one)} and kernel {_text(kernel)} it returns {_text(nothing)}"
+            for x, y in pairs:
+                together, apart = subject(x + y, kernel), (subject(x, kernel), subject(y, kernel))
+                if not _same(together, apart[0] + apart[1]):
+                    yield (
+                        f"With kernel {_text(kernel)}, f(x) + f(y) is {_text(apart[0] + apart[1])} but f(x + y) is "
+                        f"{_text(together)} for x = {_text(x)}, y = {_text(y)}"
+                    )
+        except (RefusedError, ValueError):  # ValueError: the size of the output depends on the image's values
+            continue
+
+
+def _moving(subject: Subject, kernel_shapes: list[Shape]) -> Iterator[str]:
+    for image_shape, kernel_shape in _images(kernel_shapes):
+        if any(n < 2 * k + 1 for n, k in zip(image_shape, kernel_shape, strict=True)):
+            continue  # a border would be in reach
+        kernel, centre = _kernel(kernel_shape), tuple(n // 2 for n in image_shape)
+        for axis in range(len(image_shape)):
+            next_to = tuple(c - (a == axis) for a, c in enumerate(centre))
+            responses = []
+            for at in (centre, next_to):
+                image = np.zeros(image_shape)
+                image[at] = 1
+                try:
+                    responses.append(np.moveaxis(subject(image, kernel), axis, 0))
+                except RefusedError:
+                    break
+            if len(responses) == 2 and not _same(responses[0][1:], responses[1][:-1]):
+                here, there = (np.moveaxis(response, 0, axis) for response in responses)
+                yield (
+                    f"With kernel {_text(kernel)} on a {'x'.join(map(str, image_shape))} image, an impulse at {centre} "
+                    f"gives {_text(here)} and one at {next_to} gives {_text(there)}, which is not the same moved"
+                )
+
+
+def _response(subject: Subject, kernel_shapes: list[Shape]) -> tuple[Kind, str]:
+    for kernel_shape in sorted(kernel_shapes, key=lambda shape: (np.prod(shape) < 4, np.prod(shape), shape)):
+        image, kernel = np.zeros([4 * k + 1 for k in kernel_shape]), _kernel(kernel_shape)
+        image[tuple(n // 2 for n in image.shape)] = 1
+        try:
+            response, other = subject(image, kernel), subject(image, kernel**2)
+        except RefusedError:
+            continue
+        if kernel.size > 1 and _same(response, other):
+            return "another kernel", f"It returns the same for the kernels {_text(kernel)} and {_text(kernel**2)}"
+        used = np.argwhere(response)
+        first, last = (used.min(0), used.max(0) + 1) if len(used) else ([0] * image.ndim, [0] * image.ndim)
+        block = response[tuple(map(slice, first, last))]
+        axes = [axes for count in range(image.ndim + 1) for axes in itertools.combinations(range(image.ndim), count)]
+        if any(_same(block, np.flip(lying, flipped)) for lying in (kernel, kernel.T) for flipped in axes):
+            return "another boundary", f"For the kernel {_text(kernel)} an impulse in the middle gives {_text(block)}"
+        return "another kernel", f"For the kernel {_text(kernel)} the response to an impulse is {_text(block)}"
+    return "another kernel", ""
+
+
+def _same(a: Array, b: Array) -> bool:
+    if a.shape != b.shape:
+        return False
+    return bool(np.allclose(a, b, rtol=1e-4, atol=1e-4 * float(np.abs(b).max(initial=1))))
+
+
+def _text(array: Array) -> str:
+    """The array on one line."""
+    if array.size > 24:
+        return f"an array of shape {array.shape}"
+    return str((np.round(array, 4) + 0.0).tolist()).replace(".0,", ",").replace(".0]", "]")
