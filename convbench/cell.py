@@ -104,23 +104,34 @@ def measure_cells(
         cells[backend.name], plan = gated(backend, problem, kernel, budget, certify, judge)
         if plan is not None:
             plans[backend.name] = plan
-    data = {name: plan.load(image) for name, plan in plans.items()}
     finished = [len(chosen)]
+
+    def fail(name: str, error: Exception) -> None:
+        cells[name] = replace(cells[name], status="failed", reason=_raised(error))
+        plans.pop(name, None)
 
     def advance(name: str) -> None:
         finished[0] += 1
         if progress:
             progress(finished[0], total, f"timed {name}")
 
-    timings = sample(
-        {name: functools.partial(plan.execute, data[name]) for name, plan in plans.items()}, rule, done=advance
-    )
+    calls: dict[str, Callable[[], object]] = {}
+    for name, plan in list(plans.items()):
+        try:
+            calls[name] = plan.timed(plan.load(image))
+        except Exception as error:
+            fail(name, error)
+    timings = sample(calls, rule, done=advance, failed=fail)
+    calls.clear()  # what a plan holds passes on to the next one, once the plan is gone
     for backend in chosen:
         if backend.name in plans:
             plan = plans.pop(backend.name)
-            cell = replace(cells[backend.name], execute=timings[backend.name], **_transfers(plan, image))
-            del plan
-            cells[backend.name] = replace(cell, **_one_shots(backend, problem, image, kernel))
+            try:
+                cell = replace(cells[backend.name], execute=timings[backend.name], **_transfers(plan, image))
+                del plan
+                cells[backend.name] = replace(cell, **_one_shots(backend, problem, image, kernel))
+            except Exception as error:
+                fail(backend.name, error)
     if progress:
         progress(total, total, "done")
     return [cells[backend.name] for backend in chosen]
@@ -161,10 +172,13 @@ def gated(
     except GateError as wrong:
         return replace(cell, status="failed", reason=f"gate: {wrong}"), None
     except Exception as error:  # one backend's crash must not cost the others their cells
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        what = f"raised {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
-        return replace(cell, status="failed", reason=what), None
+        return replace(cell, status="failed", reason=_raised(error)), None
     return replace(cell, status="ok"), plan
+
+
+def _raised(error: Exception) -> str:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"raised {type(error).__name__}: {error} ({Path(where.filename).name}:{where.lineno})"
 
 
 def _predict(backend: Backend, problem: Problem, kernel: Array) -> float:
@@ -203,7 +217,10 @@ def _transfers(plan: Plan, image: Array) -> dict[str, Any]:
 
 
 def _one_shots(backend: Backend, problem: Problem, image: Array, kernel: Array) -> dict[str, Any]:
-    """Plan and plan + execute, repeated with warm caches; and the memory that one of them needs."""
+    """Plan and plan + execute, repeated with warm caches; and the memory that one of them needs.
+
+    These are times as seen from here: with a remote backend, what passes between the processes is part of them.
+    """
     planned: list[float] = []
     whole: list[float] = []
 
@@ -218,7 +235,7 @@ def _one_shots(backend: Backend, problem: Problem, image: Array, kernel: Array) 
         whole.append(end - start)
         return plan, data, result
 
-    memory = peak_memory(one_shot)
+    memory = None if backend.remote else peak_memory(one_shot)
     while len(whole) < MOST_ONE_SHOTS and (sum(whole) < ONE_SHOT_SECONDS or len(whole) < 2):
         one_shot()
     stopped = f"{len(whole)} one-shots"

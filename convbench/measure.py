@@ -1,7 +1,12 @@
-"""Sample callables: warm-up, batching, stop rule, random interleaving. Knows only callables."""
+"""Sample callables: warm-up, batching, stop rule, random interleaving. Knows only callables.
+
+A callable that runs somewhere else may bring a clock from there: a method `seconds(number)` that runs it *number* times
+and returns how long that took. It is then timed by that method alone.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 import time
@@ -78,6 +83,7 @@ class _Cell:
 
     def __init__(self, call: Callable[[], object], rule: Rule, clock: Clock) -> None:
         self.call, self.rule, self.clock = call, rule, clock
+        self.seconds: Callable[[int], float] = getattr(call, "seconds", self._seconds)
         self.samples: list[float] = []
         self.spent = 0.0
         self.best_noise, self.best_at = math.inf, 0
@@ -89,20 +95,21 @@ class _Cell:
         begin = self.clock()
         calls, fastest, elapsed = 0, math.inf, 0.0
         while calls < 2 or elapsed < self.rule.warmup:
-            start = self.clock()
-            self.call()
-            now = self.clock()
-            fastest, elapsed, calls = min(fastest, now - start), now - begin, calls + 1
+            fastest = min(fastest, self.seconds(1))
+            elapsed, calls = self.clock() - begin, calls + 1
             if elapsed > self.rule.seconds:  # so slow that one call is warm-up enough
                 break
         return max(1, math.ceil(self.rule.sample / max(fastest, 1e-9)))
 
-    def take(self) -> None:
-        call, repeats = self.call, range(self.number)
+    def _seconds(self, number: int) -> float:
+        call, repeats = self.call, range(number)
         start = self.clock()
         for _ in repeats:
             call()
-        taken = self.clock() - start
+        return self.clock() - start
+
+    def take(self) -> None:
+        taken = self.seconds(self.number)
         self.spent += taken
         self.samples.append(taken / self.number)
         self.stopped = self._reason()
@@ -143,20 +150,37 @@ def sample(
     seed: int = 0,
     clock: Clock = time.perf_counter,
     done: Callable[[str], None] | None = None,
+    failed: Callable[[str, Exception], None] | None = None,
 ) -> dict[str, Timing]:
     """Time callables side by side: each round samples every unfinished one once, in random order.
 
     A slow drift of the machine then touches all alike. done: called with a name when that callable is finished.
+    failed: called with the name of one that raised, which is then left out; without it the exception is raised.
     """
     rule = rule or Rule()
-    cells = {name: _Cell(call, rule, clock) for name, call in calls.items()}
+    cells: dict[str, _Cell] = {}
+
+    def survives(name: str, step: Callable[[], None]) -> bool:
+        try:
+            step()
+        except Exception as error:
+            if failed is None:
+                raise
+            failed(name, error)
+            return False
+        return True
+
+    def warm_up(name: str) -> None:
+        cells[name] = _Cell(calls[name], rule, clock)
+
+    running = [name for name in calls if survives(name, functools.partial(warm_up, name))]
     order = random.Random(seed)
-    running = list(cells)
     while running:
         order.shuffle(running)
-        for name in running:
-            cells[name].take()
-            if cells[name].stopped and done:
+        for name in running.copy():
+            if not survives(name, cells[name].take):
+                del cells[name]
+            elif cells[name].stopped and done:
                 done(name)
-        running = [name for name in running if not cells[name].stopped]
+        running = [name for name in running if name in cells and not cells[name].stopped]
     return {name: Timing(tuple(cell.samples), cell.number, cell.stopped) for name, cell in cells.items()}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from planted import Spoiled, direct, fourier
 
+from convbench import cell
 from convbench.backends.base import Backend
 from convbench.cell import measure_cells, peak_memory
 from convbench.errors import UnsupportedError
@@ -53,6 +54,35 @@ def test_wrong_only_at_full_size_is_found():
     (cell,) = measure(Spoiled(compute, "fft"))
     assert cell.status == "failed"
     assert cell.reason.startswith("gate: ")
+
+
+@pytest.mark.parametrize("step", ["load", "timed", "execute", "store"])
+def test_a_plan_that_raises_once_it_is_timed_costs_nobody_else(step, monkeypatch):
+    """A library may fail, or its process die, after the gate has passed it."""
+    judged = []
+    breaks, right = Spoiled(direct), Spoiled(direct)
+    make_plan = breaks.make_plan
+
+    def planned(problem, kernel):
+        plan = make_plan(problem, kernel)
+        working = getattr(plan, step)
+
+        def may_break(*arguments):
+            if judged:
+                raise OSError("the process is gone")
+            return working(*arguments)
+
+        monkeypatch.setattr(plan, step, may_break)
+        return plan
+
+    breaks.make_plan = planned
+    judge = cell.Judge.judge
+    monkeypatch.setattr(cell.Judge, "judge", lambda *a: (judge(*a), judged.append(1))[0])
+    first, second = measure(breaks, right)
+    assert first.status == "failed"
+    assert first.reason.startswith("raised OSError: the process is gone")
+    assert first.execute is None
+    assert second.status == "ok"
 
 
 def test_a_backend_that_raises_costs_nobody_else():
@@ -105,6 +135,20 @@ def test_peak_memory_sees_what_a_call_allocates():
     if used is None:
         pytest.skip("no /proc here")
     assert 60e6 < used < 80e6
+
+
+def test_a_plan_says_what_is_timed_and_a_remote_one_has_no_memory_here():
+    class Clocked(Spoiled):
+        remote = True
+
+        def make_plan(self, problem, kernel):
+            plan = super().make_plan(problem, kernel)
+            plan.timed = lambda data: type("", (), {"seconds": lambda self, number: number * 1e-3 * len(data)})()
+            return plan
+
+    (cell,) = measure(Clocked(direct))
+    assert cell.execute.median == pytest.approx(48e-3)
+    assert cell.peak_memory_bytes is None
 
 
 def test_certification_runs_once_per_dtype_and_mode():

@@ -71,6 +71,25 @@ def test_interleaved_drift_touches_all_alike():
     assert timings["a"].median == pytest.approx(timings["b"].median, rel=0.05)
 
 
+def test_a_callable_may_bring_its_own_clock():
+    """Its way here and back, 0.5 s a time, is no part of it; nor is it called in any other way."""
+    clock, numbers = FakeClock(), []
+
+    class Elsewhere:
+        def __call__(self):
+            raise AssertionError("timed here")
+
+        def seconds(self, number):
+            numbers.append(number)
+            clock.now += 0.5 + number * 1e-5
+            return number * 1e-5
+
+    timing = sample({"a": Elsewhere()}, Rule(), clock=clock)["a"]
+    assert timing.median == pytest.approx(1e-5)
+    assert timing.number == 200
+    assert set(numbers) == {1, 200}
+
+
 def test_done_is_called_once_each():
     clock, seen = FakeClock(), []
     sample({"a": clock.work(0.01), "b": clock.work(0.02)}, Rule(), clock=clock, done=seen.append)
