@@ -94,7 +94,8 @@ def explain(observations: Sequence[Observation], oriented: Convention) -> Conven
     lengths = {
         id(o): (o.image.shape, o.kernel.shape[::-1] if oriented.transposes else o.kernel.shape) for o in observations
     }
-    shorter = [o for o in observations if not longer_everywhere(*lengths[id(o)])]
+    swapping = dataclasses.replace(oriented, swaps=True)
+    shorter = [o for o in observations if not swapping.swapped(*o.shapes)]
     for among, swaps, by_case in ((observations, False, False), (shorter, True, False), (observations, False, True)):
         axes = range(observations[0].image.ndim)
         sizes: list[list[Row]] = [[] for _ in axes]
@@ -124,9 +125,9 @@ def majority(observations: Sequence[Observation], oriented: Convention) -> Conve
     return max(voters, key=lambda convention: voters[convention], default=None)
 
 
-def longer_everywhere(image_shape: Shape, kernel_shape: Shape) -> bool:
-    """Whether the kernel is longer than the image on every axis."""
-    return all(k > n for n, k in zip(image_shape, kernel_shape, strict=True))
+def shorter_kernel(image_shape: Shape, kernel_shape: Shape) -> bool:
+    """Whether the kernel is no longer than the image on any axis."""
+    return all(k <= n for n, k in zip(image_shape, kernel_shape, strict=True))
 
 
 def agrees(convention: Convention, observation: Observation) -> bool:

@@ -35,6 +35,7 @@ _SIZES = {
     "n+k-1": "n+k-1 samples (mode full)",
     "n-k+1": "n-k+1 samples (mode valid)",
 }
+_SWAPPED = "where the kernel is longer than the image, and shorter on no axis, they change places"
 _BEYOND = {
     "zero": "zeros outside the image",
     "wrap": "the image repeated outside (wrap)",
@@ -82,7 +83,11 @@ class Identified(Convention):
         if not self.is_convolution:
             return f"{self._what()} {self.counterexample or 'Nothing more could be found out'}."
         refused = f"; it refuses {', '.join(self.refusals)}" if self.refusals else ""
-        swapped = "; where the kernel is longer than the image on every axis, they change places" if self.swaps else ""
+        swapped = (
+            "; where the kernel is longer than the image, and shorter on no axis, they change places"
+            if self.swaps
+            else ""
+        )
         beyond = f", with {_BEYOND[self.boundary]}" if self.outside else ""
         where = f"Its output has {self._size()} from index {self._start()} of full on"
         return f"{self._what()} {where}{beyond}{swapped}{refused}."
@@ -168,8 +173,8 @@ _PROPERTIES: dict[str, Callable[[Shape, Shape], bool]] = {
     "kernels longer than the image on every axis": lambda image, kernel: all(
         k > n for n, k in zip(image, kernel, strict=True)
     ),
-    "kernels longer than the image on one axis only": lambda image, kernel: (
-        len({k > n for n, k in zip(image, kernel, strict=True)}) == 2
+    "kernels longer than the image on one axis and shorter on the other": lambda image, kernel: (
+        {k - n > 0 for n, k in zip(image, kernel, strict=True) if k != n} == {True, False}
     ),
     "kernels of even length": lambda image, kernel: any(k % 2 == 0 for k in kernel),
     "kernels of odd length": lambda image, kernel: any(k % 2 for k in kernel),

@@ -10,7 +10,7 @@ import numpy as np
 
 from convbench.convention import SCALES, Convention
 from convbench.identification import further, oddities
-from convbench.identification.fit import Observation, agrees, explain, located, longer_everywhere, majority
+from convbench.identification.fit import Observation, agrees, explain, located, majority, shorter_kernel
 from convbench.identification.identified import Identified, Kind, Shapes, in_words
 from convbench.identification.subject import RefusedError, Subject, TimeUpError, name_of
 from convbench.problem import Array, Shape
@@ -33,6 +33,7 @@ PROBES: dict[int, tuple[Shapes, ...]] = {
         ((6, 5), (6, 5)),
         ((4, 8), (7, 3)),
         ((8, 5), (4, 8)),
+        ((5, 6), (5, 8)),
         ((4, 5), (7, 8)),
         ((5, 4), (9, 7)),
         ((5, 5), (7, 7)),
@@ -128,7 +129,7 @@ class Investigation:
         for oriented in self._orientations():
             observations = [located(*answer, oriented) for answer in self.answers]
             placed = [o for o in observations if o.places]
-            shorter = [o for o in placed if all(k <= n for n, k in zip(*o.shapes, strict=True))]
+            shorter = [o for o in placed if shorter_kernel(*o.shapes)]
             found = explain(placed, oriented) or explain(shorter, oriented) or majority(placed, oriented)
             if found is None:
                 continue
@@ -145,7 +146,7 @@ class Investigation:
             for transposes in ((False, True) if ndim == 2 else (False,))
             for flips in sorted(itertools.product((True, False), repeat=ndim), key=lambda flips: len(set(flips)))
         ]
-        telling = [a for a in self.answers if a[1].size > 1 and not longer_everywhere(a[0].shape, a[1].shape)][:3]
+        telling = [a for a in self.answers if a[1].size > 1 and shorter_kernel(a[0].shape, a[1].shape)][:3]
         for scale in itertools.chain(("1", *SCALES), self._factor()):
             for way in ways:
                 oriented = dataclasses.replace(way, scale=scale)
@@ -179,8 +180,10 @@ class Investigation:
             kind="mixed" if isinstance(flips, tuple) else "convolution" if flips else "cross-correlation",
             complex_input=complex_input,
             channels=channels,
-            longer_kernels=any(k > n for o in explained for n, k in zip(*o.shapes, strict=True)),
-            outside=any(len({boundary for boundary, _ in o.places}) == 1 for o in explained),
+            longer_kernels=not all(shorter_kernel(*o.shapes) for o in explained),
+            outside=any(
+                len({boundary for boundary, _ in o.places}) == 1 for o in explained if not convention.swapped(*o.shapes)
+            ),
         )
         return self._complete(dataclasses.replace(found, conjugates=conjugates))
 
