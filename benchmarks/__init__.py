@@ -4,6 +4,7 @@ Nothing here imports a framework: benchmark processes are forked from one that h
 counts are limited before NumPy is loaded; a cell's own `threads` is set by its backend's plan.
 """
 
+import math
 import os
 import re
 
@@ -59,7 +60,8 @@ class _Cells:
         return self._samples("plan")
 
     def track_peak_memory(self, *cell):
-        return self.entry["peak_memory_bytes"]
+        measured = self.entry["peak_memory_bytes"]
+        return math.nan if measured is None else measured  # asv takes None for a failure, NaN for n/a
 
     track_peak_memory.unit = "bytes"
 

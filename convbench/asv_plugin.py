@@ -21,8 +21,6 @@ from convbench.errors import ConvbenchError
 from convbench.grid import get_preset
 from convbench.session import Session, asv_machine
 
-TIMED = ("numpy", "scipy", "pyfftw", "numba", "torch", "opencv-python-headless")
-
 
 class Installed(ExistingEnvironment):
     """The environment that asv itself runs in, under a name that is the same on every machine and holds no path."""
@@ -43,7 +41,7 @@ class Installed(ExistingEnvironment):
     @property
     def requirements(self) -> dict[str, str]:
         """Versions of the libraries that are timed: asv keeps them with the results, and can tell them apart."""
-        return {name: version for name, version in machine.versions().items() if name in TIMED}
+        return machine.timed_versions()
 
     @classmethod
     def matches(cls, python: str) -> bool:

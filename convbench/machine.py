@@ -11,6 +11,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from convbench.backends import BUILT_IN, list_backends
+from convbench.backends.base import distribution_version
+
 _CPU = Path("/sys/devices/system/cpu")
 _SIMD = (
     "sse4_2",
@@ -26,7 +29,6 @@ _SIMD = (
     "asimd",
     "sve",
 )
-_LIBRARIES = ("convbench", "numpy", "scipy", "pyfftw", "numba", "torch", "opencv-python-headless", "asv")
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -86,16 +88,27 @@ def describe() -> dict[str, str]:
     }
 
 
+def timed_versions() -> dict[str, str]:
+    """Versions of what is timed: NumPy and the libraries of the built-in backends; imports none of them.
+
+    Names are in lower case, 'not installed' included.
+    """
+    found = {"numpy": distribution_version("numpy")}
+    for backend in list_backends()[: len(BUILT_IN)]:
+        name = backend.library.lower()
+        found[name] = found.get(name) or backend.version()
+    return {name: version or "not installed" for name, version in found.items()}
+
+
 def versions() -> dict[str, str]:
     """Versions of what is timed and of what times it, 'not installed' included; imports nothing."""
     found = {"python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
+    found["convbench"] = distribution_version("convbench") or "not installed"
+    for name, version in timed_versions().items():
+        found[name] = version
         if name == "pyfftw":
             found["fftw"] = _fftw_version()
+    found["asv"] = distribution_version("asv") or "not installed"
     return found
 
 

@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from convbench import ceilings, machine
+from convbench.backends import base, list_backends
 from convbench.errors import ArgumentError
 
 
@@ -41,7 +42,8 @@ def test_describe_imports_no_framework() -> None:
 import sys
 from convbench import ceilings, machine
 machine.describe(); machine.versions(); machine.warnings(0.01)
-print([m for m in ("torch", "numba", "scipy", "pyfftw", "cv2", "pandas", "matplotlib", "asv") if m in sys.modules])
+heavy = {"torch", "numba", "scipy", "pyfftw", "cv2", "tensorflow", "jax", "pytensor", "onnxruntime", "openvino", "ducc0"}
+print(sorted((heavy | {"keras", "pandas", "matplotlib", "asv"}) & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -62,8 +64,16 @@ def test_fftw_version_is_that_of_the_library() -> None:
 
 
 def test_missing_packages_are_named(monkeypatch) -> None:
-    monkeypatch.setattr(machine, "_LIBRARIES", ("no-such-library",))
-    assert machine.versions()["no-such-library"] == "not installed"
+    monkeypatch.setattr(base, "distribution_version", {"numpy": "2.0", "scipy": "1.14"}.get)
+    found = machine.timed_versions()
+    assert found["scipy"] == "1.14"
+    assert found["jax"] == "not installed"
+
+
+def test_the_library_of_every_backend_has_a_version() -> None:
+    found = machine.versions()
+    assert {"numpy", *(backend.library.lower() for backend in list_backends())} <= set(found)
+    assert set(machine.timed_versions()) == set(found) - {"python", "convbench", "fftw", "asv"}
 
 
 @pytest.mark.parametrize(

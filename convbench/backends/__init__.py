@@ -36,6 +36,17 @@ BUILT_IN = (
     "torch_fft:TorchFft",
     "opencv:OpencvFilter2d",
     "opencv:OpencvSepFilter2d",
+    "tensorflow_conv:TensorflowConv",
+    "jax_conv:JaxConv",
+    "jax_conv:JaxFft",
+    "pytensor_conv:PytensorConv",
+    "onnxruntime_conv:OnnxruntimeConv",
+    "openvino_conv:OpenvinoConv",
+    "ducc0_fft:Ducc0Fft",
+    "theano_conv:Theano",
+    "keras_conv:KerasTensorflow",
+    "keras_conv:KerasTorch",
+    "keras_conv:KerasJax",
 )
 
 

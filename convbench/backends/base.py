@@ -17,6 +17,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -52,6 +53,10 @@ class Plan(ABC):
     def store(self, result: Any) -> Array:
         """The library's own array -> numpy."""
         return result  # type: ignore[no-any-return]
+
+    def timed(self, data: Any) -> Callable[[], object]:
+        """What the sampler calls: one execution on loaded data. It may have a clock of its own, see measure.sample."""
+        return functools.partial(self.execute, data)
 
     def __call__(self, image: Array) -> Array:
         if image.shape != self.problem.image_shape:
@@ -97,6 +102,8 @@ class Backend(ABC):
     """Whether the operation can use more than one thread."""
     deterministic: ClassVar[bool] = True
     """Whether a second call returns the same bits."""
+    remote: ClassVar[bool] = False
+    """Whether another process does the work: how much memory it needs is then not known here."""
 
     def version(self) -> str | None:
         """Version of the library, None where it is not installed; imports nothing."""
