@@ -1,19 +1,26 @@
 # Everything below works from a fresh clone: the environment is made on first use.
 #   make bench    gate, quick preset, report: some five minutes after installation
 #   make test     lint, types and tests
+#   make theano   Theano 1.0.5 beside it, in an environment of an older Python
 #   make peers    the backends against their peers, target by target: half an hour on a quiet machine
-# PYTHON=python3.12 chooses the interpreter (3.11 or newer), PIP_FLAGS="..." is handed to pip.
+# PYTHON=python3.12 chooses the interpreter (3.11 or newer), PIP_FLAGS="..." is handed to pip. EXTRAS=test leaves out the
+# frameworks (5 GB), which are then n/a.
 
 PYTHON ?= python3
 PRESET ?= quick
+EXTRAS ?= frameworks,test
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help bench test lint report peers clean
+ifneq ($(wildcard .theano/bin/python),)
+export CONVBENCH_THEANO_PYTHON ?= $(CURDIR)/.theano/bin/python
+endif
+
+.PHONY: help bench test lint report peers theano clean
 
 help:
-	@sed -n '2,5s/^# *//p' Makefile
+	@sed -n '2,6s/^# *//p' Makefile
 
 bench: $(STAMP)
 	@# a failed cell must not cost the report of all others
@@ -33,11 +40,14 @@ report: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("convbench needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --constraint constraints.txt --editable '.[frameworks,test]'
+	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
 peers: $(STAMP)
 	$(BIN)/python tools/peers.py --out reports
 
+theano:
+	OLD_PYTHON=$(OLD_PYTHON) PIP_FLAGS="$(PIP_FLAGS)" tools/theano.sh
+
 clean:
-	rm -rf $(VENV) .asv build convbench.egg-info
+	rm -rf $(VENV) .theano .asv build convbench.egg-info

@@ -24,7 +24,7 @@ DTYPES = {
     "onnxruntime": ("float32",),
 }
 EVERY = ("float64", "float32", "complex128", "int32", "int8", "uint8")
-COMPILES = {"jax": 11, "openvino": 5}
+COMPILES = {"jax": 29, "openvino": 5, "pytensor": 5}
 """These compile for each shape, a good tenth of a second: every n-th shape, others for each row."""
 DFT = "cv2.filter2D"
 """Large kernels go through a DFT that is not exact to the last bit in integers of 8 bits."""
