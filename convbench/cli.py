@@ -6,6 +6,8 @@ Exit status: 0 ok, 1 a wrong result, 2 bad usage or input, 130 interrupted.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
@@ -107,7 +109,7 @@ def check(backends: tuple[str, ...], ndim: int | None, modes: tuple[str, ...], d
 @click.option(
     "--to", metavar="FUNCTION", help="Print Python that turns it into e.g. scipy.signal.convolve2d, and back."
 )
-@click.option("--to-mode", default="same", help="The mode of --to.", show_default=True)
+@click.option("--to-mode", help="The mode of --to; same by default, where it has that.")
 @click.option("--save", "path", metavar="FILE", help="Write the picture there: .png or .svg.")
 @as_json
 def identify(function: str, to: str | None, to_mode: str, path: str | None, as_json: bool, **settings: Any) -> None:
@@ -118,12 +120,19 @@ def identify(function: str, to: str | None, to_mode: str, path: str | None, as_j
     """
     from convbench.files import atomic_write
     from convbench.identification import picture
+    from convbench.identification.recipe import target_of
 
     if ":" not in function:
-        raise ArgumentError(f"identify takes MODULE:FUNCTION or FILE.py:FUNCTION, got {function!r}")
-    if path and Path(path).suffix not in (".png", ".svg"):
-        raise ArgumentError(f"--save takes a .png or .svg file, got {path!r}")
-    found = convbench.identify(_subject(function), **settings)
+        near = function.rpartition(".")
+        raise ArgumentError(f"identify takes MODULE:FUNCTION, e.g. {near[0] or 'mymodule'}:{near[2]}, got {function!r}")
+    if path and (Path(path).suffix not in (".png", ".svg") or not Path(path).absolute().parent.is_dir()):
+        raise ArgumentError(f"--save takes a .png or .svg file in a folder that exists, got {path!r}")
+    if to:
+        target_of(to, to_mode, settings["ndim"])
+    subject = _subject(function)
+    with contextlib.redirect_stdout(sys.stderr):  # what the function prints is no part of the answer
+        found = convbench.identify(subject, **settings)
+    found = dataclasses.replace(found, name=function.rpartition(":")[2])
     recipe = found.recipe(to, to_mode) if to and found.is_convolution else None
     if as_json:
         console.print_json({**found.as_dict(), **({"recipe": recipe} if recipe else {})})
@@ -132,7 +141,11 @@ def identify(function: str, to: str | None, to_mode: str, path: str | None, as_j
         console.print_table(("what", "found"), console.identified(found))
         if recipe:
             click.echo(f"\n{recipe}")
-    if path and found.response is not None:
+    if to and not recipe:
+        click.echo(f"no recipe for {to}: this is not known to be a convolution", err=True)
+    if path and found.response is None:
+        click.echo(f"{path} was not written: there is no response to draw", err=True)
+    elif path:
         atomic_write(Path(path), picture.figure(found, Path(path).suffix[1:]))
         click.echo(f"wrote {path}", err=as_json)
     if not found.is_convolution:

@@ -49,7 +49,7 @@ def _cells(entry: Entry) -> list[str]:
         "<br>".join(entry.versions),
         f"`{entry.op}`",
         "<br>".join(f"**{', '.join(modes)}**: {_convention(it)}" for it, modes in by_convention.items()),
-        "<br>".join(map(_refusal, entry.refuses)),
+        "<br>".join(_refusal(refusal, entry) for refusal in entry.refuses),
         entry.dtypes + ", saturates" * entry.saturates,
         ", ".join(dict.fromkeys(names)),
     ]
@@ -69,7 +69,8 @@ def _convention(convention: Convention | None) -> str:
     return what + ", swaps for k > n" * convention.swaps
 
 
-def _refusal(refusal: Refusal) -> str:
+def _refusal(refusal: Refusal, entry: Entry) -> str:
     condition = "" if refusal.when == "always" and refusal.dtypes else WHEN[refusal.when].words
-    where = [condition, refusal.dtypes, f"in {', '.join(refusal.modes)}" if refusal.modes else ""]
+    modes = [mode for mode in refusal.modes if mode in entry.modes]
+    where = [condition, refusal.dtypes, f"in {', '.join(modes)}" if modes else ""]
     return f"{', '.join(filter(None, where))}: {refusal.kind}"

@@ -7,7 +7,10 @@ outputs is its convention.
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Iterator
+
+import numpy as np
 
 from convbench.errors import ArgumentError
 from convbench.identification.identified import Identified, Kind
@@ -25,9 +28,10 @@ from convbench.identification.subject import (
 
 __all__ = ["Identified", "identify"]
 
-_FIRST = (0, 2, 9, 10)
-"""Probes that show whether a function can be called at all: odd, even, one row or column, one sample."""
-_KINDS: dict[str, Kind] = {"wrong shape": "wrong shape", "no array": "wrong shape", "not finite": "not finite"}
+_FIRST: dict[int, tuple[int, ...]] = {1: (0, 2, 9, -1), 2: (0, 2, 9, 10, 11, -1)}
+"""Probes that show whether a function can be called: odd, even, one row or column, one sample, square, larger."""
+_KINDS: tuple[Kind, ...] = ("wrong shape", "no array", "not finite")
+_LONGEST = 1e6
 
 
 def identify(
@@ -44,15 +48,20 @@ def identify(
         raise ArgumentError(
             f"identify takes a function of (image, kernel), got {function!r}; see `convbench identify --help`"
         )
-    if ndim not in PROBES:
+    if ndim not in (1, 2) or not isinstance(ndim, (int, np.integer)) or isinstance(ndim, bool):
         raise ArgumentError(f"ndim must be 1 or 2, got {ndim!r}")
-    if not (isinstance(time_limit, (int, float)) and 0 < time_limit < float("inf")):
-        raise ArgumentError(f"time_limit must be a positive number of seconds, got {time_limit!r}")
+    if isinstance(time_limit, bool) or not (isinstance(time_limit, numbers.Real) and 0 < time_limit <= _LONGEST):
+        raise ArgumentError(f"time_limit must be a positive number of seconds up to {_LONGEST:g}, got {time_limit!r}")
     layout = layout_name(layout)
-    if mode is None and needs_mode(function):
-        mode = "same"
-    with Patience(time_limit) as patience:
-        return _identify(Subject(function, ndim, mode, patience), layout)
+    needed, by_keyword = needs_mode(function)
+    modes = ["same", "SAME"] if mode is None and needed else [mode]
+    with Patience(float(time_limit)) as patience:
+        for spelled in modes:
+            by_name = by_keyword and spelled is not None
+            found = _identify(Subject(function, int(ndim), spelled, patience, by_keyword=by_name), layout)
+            if found.kind != "refuses":
+                break
+        return found
 
 
 def _identify(subject: Subject, layout: str | None) -> Identified:
@@ -69,10 +78,23 @@ def _identify(subject: Subject, layout: str | None) -> Identified:
         if plainest is not None:
             return plainest.oddity()
     except TimeUpError:
-        return (plainest or Investigation(subject)).is_not("no answer", f"It was given {subject.patience.seconds:g} s")
+        late = f"It was given {subject.patience.seconds:g} s; a longer time limit may help"
+        return (plainest or Investigation(subject)).is_not("no answer", late)
     # A function that could be called says more of itself than one that could not.
     first = min(refusals, key=lambda refused: refused.kind not in _KINDS)
-    return Investigation(subject).is_not(_KINDS.get(first.kind, "refuses"), f"The first answer was: {first}")
+    kind: Kind = next((kind for kind in _KINDS if kind == first.kind), "refuses")
+    said = f"It first raised {first}" if kind == "refuses" else f"The first answer was {first.text or kind}"
+    return Investigation(subject).is_not(kind, f"{said}{_other_axes(subject)}")
+
+
+def _other_axes(subject: Subject) -> str:
+    """A hint where the function takes as many axes as were not asked for."""
+    other = dataclasses.replace(subject, ndim=3 - subject.ndim, manner=Manner())
+    try:
+        other.try_out(*PROBES[other.ndim][0])
+    except (RefusedError, TimeUpError):
+        return ""
+    return f"; it takes {other.ndim}-D input, so ask with ndim={other.ndim}"
 
 
 def _manners(subject: Subject, layout: str | None, refusals: list[RefusedError]) -> Iterator[Manner]:
@@ -82,7 +104,7 @@ def _manners(subject: Subject, layout: str | None, refusals: list[RefusedError])
         if (manner.layout, manner.transposed) in found:
             continue  # another dtype, or another package's arrays, would show the same
         candidate = dataclasses.replace(subject, manner=manner)
-        for image_shape, kernel_shape in (PROBES[subject.ndim][number] for number in _FIRST):
+        for image_shape, kernel_shape in (PROBES[subject.ndim][number] for number in _FIRST[subject.ndim]):
             try:
                 candidate.try_out(image_shape, kernel_shape)
             except RefusedError as refused:

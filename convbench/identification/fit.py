@@ -17,18 +17,22 @@ Place = tuple[Boundary, tuple[int, ...]]
 Row = tuple[int, int, set[int]]
 """Of one axis: image length, kernel length, and the values that a formula may have."""
 
+_SHIFTS = [sign * size for size in range(1, 9) for sign in (1, -1)]
 # The plainest first: the first that explains everything is taken.
 OFFSETS = (
     *("(k-1)//2", "k//2", "0", "k-1"),
-    *(f"{base}{shift:+d}" for shift in (1, -1, 2, -2, 3, -3) for base in ("(k-1)//2", "k//2", "k-1")),
-    *map(str, (1, -1, 2, -2, 3, -3)),
+    *(f"{base}{shift:+d}" for shift in _SHIFTS for base in ("(k-1)//2", "k//2")),
+    *("k", "k+1", "k+2", "k-2", "k-3", "k-4"),
+    *map(str, _SHIFTS),
     *("n//2", "(n-1)//2", "n//2+(k-1)//2", "n//2+k//2", "(n-1)//2+(k-1)//2", "(n-1)//2+k//2"),
 )
 SIZES = (
     *("n", "n+k-1", "n-k+1", "n+1-k%2", "max(n,k)", "abs(n-k)+1", "k", "k-n+1"),
-    *(f"n{shift:+d}" for shift in (1, -1, 2, -2, 3, -3)),
+    *(f"n{shift:+d}" for shift in (*_SHIFTS, 10, 12, 14, 16)),
     *(f"n{sign}k{shift}" for sign in "+-" for shift in ("", "-2", "+2", "+3", "-3", "+1", "-1")),
 )
+_COMMON = 12
+"""So many of both are tried together where no formula explains everything."""
 
 _VALID = Convention(True, offset="k-1", size="n-k+1")
 
@@ -58,7 +62,7 @@ def located(image: Array, kernel: Array, output: Array, oriented: Convention) ->
 
 
 def _places(image: Array, taps: Array, output: Array) -> Iterable[Place]:
-    margins = [max(n // 2 + 2, 4) for n in image.shape]
+    margins = [max(n // 2 + 2, 9) for n in image.shape]
     for boundary in BOUNDARIES:
         # From `margin` samples before full convolution to as many after it.
         sides = [(m + k - 1, m + k - 1) for m, k in zip(margins, taps.shape, strict=True)]
@@ -118,7 +122,7 @@ def majority(observations: Sequence[Observation], oriented: Convention) -> Conve
     voters = {
         dataclasses.replace(oriented, offset=offset, size=size, boundary=boundary): 0
         for boundary in {place[0] for o in observations for place in o.places}
-        for offset, size in itertools.product(OFFSETS, SIZES)
+        for offset, size in itertools.product(OFFSETS[:_COMMON], SIZES[:_COMMON])
     }
     for convention in voters:
         voters[convention] = sum(agrees(convention, o) for o in observations)

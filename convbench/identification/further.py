@@ -8,27 +8,43 @@ import numpy as np
 
 from convbench.convention import Convention
 from convbench.identification.fit import Observation, tolerance
+from convbench.identification.identified import Shapes, written
 from convbench.identification.subject import RefusedError, Subject
 from convbench.problem import Array, Shape
 
-_LARGE: dict[int, Shape] = {1: (61,), 2: (31, 34)}
+# Image and kernel: some functions round real numbers, or take another method for larger kernels.
+_LARGE: dict[int, tuple[tuple[Shape, Shape], ...]] = {
+    1: (((61,), (8,)), ((120,), (17,)), ((300,), (65,))),
+    2: (((31, 34), (5, 4)), ((40, 37), (17, 16)), ((44, 47), (33, 31))),
+}
 
 
-def larger(subject: Subject, convention: Convention, kernel_shapes: list[Shape]) -> Iterator[str]:
-    """What is different for real numbers in a larger image: some functions round, or change their method."""
+def larger(subject: Subject, convention: Convention, refused: dict[Shapes, RefusedError]) -> Iterator[str]:
+    """What is different for real numbers in larger images, and for larger kernels; what is refused is added."""
     rng = np.random.default_rng(7)
-    image, kernel = rng.standard_normal(_LARGE[subject.ndim]), rng.standard_normal(max(kernel_shapes, key=np.prod))
-    try:
-        output = subject(image, kernel)
-    except RefusedError as refused:
-        yield f"it refuses a larger image ({refused})"
-        return
-    if subject.manner.dtype == "int64":
-        image, kernel = image.astype(np.int64), kernel.astype(np.int64)
-    wanted = convention.apply(image, kernel)
-    if not _equal(output, wanted):
-        integral = output.shape == wanted.shape and np.array_equal(output, np.round(output))
-        yield "it rounds its results" if integral else "it returns something else for a larger image of real numbers"
+    for image_shape, lengths in _LARGE[subject.ndim]:
+        for kernel_shape in (lengths, tuple(k - (k % 2 == 0) for k in lengths), (max(lengths) | 1,) * subject.ndim):
+            image, kernel = rng.standard_normal(image_shape), rng.standard_normal(kernel_shape)
+            try:
+                output = subject(image, kernel)
+                break
+            except RefusedError as error:  # it may take odd lengths only, or square kernels
+                refused[image_shape, kernel_shape] = error
+        else:
+            continue
+        if subject.manner.dtype == "int64":
+            image, kernel = image.astype(np.int64), kernel.astype(np.int64)
+        if np.iscomplexobj(output):
+            yield "it returns complex numbers for real input"
+            output = output.real
+        wanted = convention.apply(image, kernel)
+        if _equal(output, wanted):
+            continue
+        if output.shape == wanted.shape and np.array_equal(output, np.round(output)):
+            yield "it rounds its results"
+        else:
+            what = f"a {written(kernel_shape)} kernel on a {written(image_shape)} image of real numbers"
+            yield f"for {what} it returns something else"
 
 
 def complex_input(subject: Subject, convention: Convention, example: Observation) -> tuple[str, bool]:

@@ -24,6 +24,7 @@ Kind = Literal[
     "random",
     "not finite",
     "wrong shape",
+    "no array",
     "refuses",
     "no answer",
 ]
@@ -49,16 +50,17 @@ _BEYOND = {
 class Identified(Convention):
     """What a function computes: a Convention where it is a convolution, else what it is not and a counterexample.
 
-    kind: what it is. mode: the third argument it was called with, None for none. manner: layout, dtype and package of
-    the arrays that it took. complex_input, channels: what it does with them. refusals: what it refuses, and the kind of
-    error. findings: what else was noticed. counterexample: the smallest found, for what is no convolution. kernel,
-    impulse, response: an example for the eye.
+    kind: what it is. mode: the third argument it was called with, None for none; by_keyword: as mode=. manner: layout,
+    dtype and package of the arrays that it took. complex_input, channels: what it does with them. refusals: what it
+    refuses, and the kind of error. findings: what else was noticed. counterexample: the smallest found, for what is no
+    convolution. kernel, impulse, response: an example for the eye.
     """
 
     name: str = ""
     ndim: int = 2
     kind: Kind = "convolution"
     mode: str | None = None
+    by_keyword: bool = False
     manner: Manner = dataclasses.field(default_factory=Manner)
     complex_input: str = ""
     channels: str = ""
@@ -83,6 +85,7 @@ class Identified(Convention):
         if not self.is_convolution:
             return f"{self._what()} {self.counterexample or 'Nothing more could be found out'}."
         refused = f"; it refuses {', '.join(self.refusals)}" if self.refusals else ""
+        noticed = f"; but {listed(list(self.findings))}" if self.findings else ""
         swapped = (
             "; where the kernel is longer than the image, and shorter on no axis, they change places"
             if self.swaps
@@ -90,10 +93,12 @@ class Identified(Convention):
         )
         beyond = f", with {_BEYOND[self.boundary]}" if self.outside else ""
         where = f"Its output has {self._size()} from index {self._start()} of full on"
-        return f"{self._what()} {where}{beyond}{swapped}{refused}."
+        return f"{self._what()} {where}{beyond}{swapped}{refused}{noticed}."
 
     def _what(self) -> str:
         name = self.name + (f" in mode {self.mode!r}" if self.mode is not None else "")
+        if self.kind in _UNKNOWN:
+            return f"What {name} computes is not known: {_UNKNOWN[self.kind]}."
         if not self.is_convolution:
             return f"{name} is not a convolution: {_NOT[self.kind]}."
         what = {
@@ -127,15 +132,17 @@ class Identified(Convention):
 
         return matches(self)
 
-    def recipe(self, to: str = "scipy.signal.convolve2d", mode: str = "same") -> str:
+    def recipe(self, to: str | None = None, mode: str | None = None) -> str:
         """Python source of two functions that turn this function and another one into each other.
 
-        to: dotted name of a function, see recipe.TARGETS. mode: its mode, as it spells it. Raises ArgumentError for
-        other names, UnsupportedError where this is no convolution.
+        to: dotted name of a function, one of identification.targets.TARGETS; scipy.signal.convolve2d by default, for
+        1-D numpy.convolve. mode: its mode, as it spells it; same by default where it has that. What they say holds for
+        kernels no longer than the image. Raises ArgumentError for other names, UnsupportedError where this is no
+        convolution.
         """
         from convbench.identification.recipe import recipe
 
-        return recipe(self, to, mode)
+        return recipe(self, to or ("scipy.signal.convolve2d" if self.ndim == 2 else "numpy.convolve"), mode)
 
     def as_dict(self) -> dict[str, Any]:
         """What was found, ready for JSON."""
@@ -150,11 +157,14 @@ _NOT = {
     "not linear": "it is not linear in the image",
     "not shift-invariant": "it is linear in the image, but not shift-invariant",
     "another kernel": "it is linear and shift-invariant in the image, but its impulse response is not the kernel",
-    "another boundary": "it is one away from the borders, but at them it follows no known rule",
+    "another boundary": "it is one away from the borders, but no rule that was tried explains it at them",
     "random": "it returns other numbers for the same input",
-    "not finite": "it returns NaN or infinity for finite numbers",
-    "wrong shape": "it does not return an array with the axes of its input",
-    "refuses": "it refuses everything that was tried",
+}
+_UNKNOWN = {
+    "not finite": "it returned NaN or infinity for finite numbers",
+    "wrong shape": "it did not return an array with as many axes as its input has",
+    "no array": "it did not return an array of numbers",
+    "refuses": "it refused everything that was tried",
     "no answer": "it gave no answer in time",
 }
 
@@ -168,7 +178,8 @@ def per_axis(rule: str | tuple[str, ...], words: Callable[[str], str]) -> str:
 
 _MOST_WORDS = 4
 _PROPERTIES: dict[str, Callable[[Shape, Shape], bool]] = {
-    "every kernel": lambda image, kernel: True,
+    "every shape that was tried": lambda image, kernel: True,
+    "images that are not square": lambda image, kernel: len(set(image)) > 1,
     "kernels longer than the image": lambda image, kernel: any(k > n for n, k in zip(image, kernel, strict=True)),
     "kernels longer than the image on every axis": lambda image, kernel: all(
         k > n for n, k in zip(image, kernel, strict=True)
@@ -185,7 +196,6 @@ _PROPERTIES: dict[str, Callable[[Shape, Shape], bool]] = {
     "kernels of one column": lambda image, kernel: len(kernel) > 1 and kernel[1] == 1 < kernel[0],
     "kernels of one sample": lambda image, kernel: set(kernel) == {1},
     "kernels as large as the image": lambda image, kernel: image == kernel,
-    "images that are not square": lambda image, kernel: len(set(image)) > 1,
 }
 
 
@@ -212,6 +222,11 @@ def _work(shapes: Shapes) -> tuple[int, Shapes]:
 def _example(shapes: Shapes) -> str:
     image, kernel = (written(shape) for shape in shapes)
     return f"a {kernel} kernel on a {image} image"
+
+
+def listed(words: list[str]) -> str:
+    """One, two and three."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
 def written(shape: Shape) -> str:

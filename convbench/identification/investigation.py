@@ -11,7 +11,7 @@ import numpy as np
 from convbench.convention import SCALES, Convention
 from convbench.identification import further, oddities
 from convbench.identification.fit import Observation, agrees, explain, located, majority, shorter_kernel
-from convbench.identification.identified import Identified, Kind, Shapes, in_words
+from convbench.identification.identified import Identified, Kind, Shapes, in_words, listed
 from convbench.identification.subject import RefusedError, Subject, TimeUpError, name_of
 from convbench.problem import Array, Shape
 
@@ -24,6 +24,7 @@ PROBES: dict[int, tuple[Shapes, ...]] = {
         *(((9,), (k,)) for k in (7, 1, 9)),
         *(((5,), (k,)) for k in (8, 9)),
         *(((4,), (k,)) for k in (11, 6)),
+        ((48,), (7,)),
     ),
     2: (
         *(((11, 13), k) for k in ((3, 3), (5, 5), (2, 2), (4, 4), (3, 5), (4, 2), (2, 3))),
@@ -37,6 +38,7 @@ PROBES: dict[int, tuple[Shapes, ...]] = {
         ((4, 5), (7, 8)),
         ((5, 4), (9, 7)),
         ((5, 5), (7, 7)),
+        ((24, 24), (7, 7)),
     ),
 }
 Answer = tuple[Array, Array, Array]
@@ -89,13 +91,14 @@ class Investigation:
         refusals = []
         for kind in dict.fromkeys(refused.kind for refused in self.refused.values()) if self.answers else ():
             chosen = [shapes for shapes, refused in self.refused.items() if refused.kind == kind]
-            refusals.append(f"{' and '.join(in_words(chosen, tried))} ({kind})")
+            refusals.append(f"{listed(in_words(chosen, tried))} ({kind})")
         changes = [f"it changes the {name} it is given" for name in sorted(subject.changes)]
         return dataclasses.replace(
             found,
             name=name_of(subject.function),
             ndim=subject.ndim,
             mode=subject.mode,
+            by_keyword=subject.by_keyword,
             manner=subject.manner,
             refusals=tuple(refusals),
             findings=(*self.findings, *changes),
@@ -160,16 +163,20 @@ class Investigation:
             response = self.subject(impulse([4 * k + 1 for k in kernel.shape]), kernel)
         except (RefusedError, TimeUpError):
             return
-        yield repr(float(f"{response.real.sum() / kernel.sum():.12g}"))
+        factor = float(f"{response.real.sum() / kernel.sum():.12g}")
+        if abs(factor) > 1e-9:
+            yield repr(factor)
 
     def _found(self, convention: Convention, explained: list[Observation], others: list[Observation]) -> Identified:
         if others:
-            words = " and ".join(in_words([o.shapes for o in others], self._tried()))
+            words = listed(in_words([o.shapes for o in others], self._tried()))
             self.findings.append(f"for {words} it returns something else")
+        if convention.size in ("k", "k-n+1"):
+            self.findings.append("it takes the kernel first: exchange its arguments")
         complex_input = channels = "not tried"
         conjugates = False
         try:
-            self.findings += further.larger(self.subject, convention, [o.kernel.shape for o in explained])
+            self.findings += dict.fromkeys(further.larger(self.subject, convention, self.refused))
             complex_input, conjugates = further.complex_input(self.subject, convention, explained[0])
             channels = further.channels(self.subject, convention, explained[0])
         except TimeUpError:

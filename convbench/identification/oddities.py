@@ -11,6 +11,9 @@ from convbench.identification.identified import Kind
 from convbench.identification.subject import RefusedError, Subject
 from convbench.problem import Array, Shape
 
+_MOST_SHOWN = 24
+"""Samples of an array that is written out."""
+
 
 def diagnosis(subject: Subject, kernel_shapes: list[Shape]) -> tuple[Kind, str]:
     """The kind, and a sentence with the smallest counterexample found.
@@ -45,16 +48,17 @@ def _nonlinear(subject: Subject, kernel_shapes: list[Shape]) -> Iterator[str]:
         one: Array = np.zeros(image_shape)
         one.flat[0] = 1
         some, others = (rng.integers(-9, 10, image_shape).astype(float) for _ in range(2))
-        pairs = [(one, one), (one, -one), (some, others)]
+        # The last would wrap around, or saturate, in integers.
+        pairs = [(one, one), (one, -one), (some, others), (100 * some, 900 * some)]
         try:
             nothing = subject(0 * one, kernel)
             if nothing.any():
                 yield f"For the image {_text(0 * one)} and kernel {_text(kernel)} it returns {_text(nothing)}"
             for x, y in pairs:
-                together, apart = subject(x + y, kernel), (subject(x, kernel), subject(y, kernel))
-                if not _same(together, apart[0] + apart[1]):
+                together, apart = subject(x + y, kernel), subject(x, kernel) + 0.0 + subject(y, kernel)
+                if not _same(together, apart):
                     yield (
-                        f"With kernel {_text(kernel)}, f(x) + f(y) is {_text(apart[0] + apart[1])} but f(x + y) is "
+                        f"With kernel {_text(kernel)}, f(x) + f(y) is {_text(apart)} but f(x + y) is "
                         f"{_text(together)} for x = {_text(x)}, y = {_text(y)}"
                     )
         except (RefusedError, ValueError):  # ValueError: the size of the output depends on the image's values
@@ -76,12 +80,23 @@ def _moving(subject: Subject, kernel_shapes: list[Shape]) -> Iterator[str]:
                     responses.append(np.moveaxis(subject(image, kernel), axis, 0))
                 except RefusedError:
                     break
-            if len(responses) == 2 and not _same(responses[0][1:], responses[1][:-1]):
-                here, there = (np.moveaxis(response, 0, axis) for response in responses)
-                yield (
-                    f"With kernel {_text(kernel)} on a {'x'.join(map(str, image_shape))} image, an impulse at {centre} "
-                    f"gives {_text(here)} and one at {next_to} gives {_text(there)}, which is not the same moved"
-                )
+            if len(responses) < 2 or _same(responses[0][1:], responses[1][:-1]):
+                continue
+            here, there = (np.moveaxis(response, 0, axis) for response in responses)
+            setting = (
+                f"With kernel {_text(kernel)} on a {'x'.join(map(str, image_shape))} image, an impulse at {centre}"
+            )
+            if max(here.size, there.size) <= _MOST_SHOWN:
+                both = f"gives {_text(here)} and one at {next_to} gives {_text(there)}"
+                yield f"{setting} {both}, which is not the same moved"
+                continue
+            if here.shape != there.shape:
+                yield f"{setting} gives {_text(here)} and one at {next_to} gives {_text(there)}"
+                continue
+            off = np.abs(responses[0][1:] - responses[1][:-1])
+            row, *others = map(int, np.unravel_index(int(off.argmax()), off.shape))
+            was, now = ((*others[:axis], at, *others[axis:]) for at in (row + 1, row))
+            yield f"{setting} gives {here[was]:.6g} at {was}, and one at {next_to} gives {there[now]:.6g} at {now}"
 
 
 def _response(subject: Subject, kernel_shapes: list[Shape]) -> tuple[Kind, str]:
@@ -92,11 +107,13 @@ def _response(subject: Subject, kernel_shapes: list[Shape]) -> tuple[Kind, str]:
             response, other = subject(image, kernel), subject(image, kernel**2)
         except RefusedError:
             continue
+        largest = float(np.abs(response).max(initial=0))
+        if not largest:
+            return "another kernel", f"For the kernel {_text(kernel)} it returns zeros"
         if kernel.size > 1 and _same(response, other):
             return "another kernel", f"It returns the same for the kernels {_text(kernel)} and {_text(kernel**2)}"
-        used = np.argwhere(response)
-        first, last = (used.min(0), used.max(0) + 1) if len(used) else ([0] * image.ndim, [0] * image.ndim)
-        block = response[tuple(map(slice, first, last))]
+        used = np.argwhere(np.abs(response) > 1e-6 * largest)  # what is less is an FFT's rounding
+        block = response[tuple(map(slice, used.min(0), used.max(0) + 1))]
         axes = [axes for count in range(image.ndim + 1) for axes in itertools.combinations(range(image.ndim), count)]
         if any(_same(block, np.flip(lying, flipped)) for lying in (kernel, kernel.T) for flipped in axes):
             return "another boundary", f"For the kernel {_text(kernel)} an impulse in the middle gives {_text(block)}"
@@ -112,6 +129,6 @@ def _same(a: Array, b: Array) -> bool:
 
 def _text(array: Array) -> str:
     """The array on one line."""
-    if array.size > 24:
+    if array.size > _MOST_SHOWN:
         return f"an array of shape {array.shape}"
     return str((np.round(array, 4) + 0.0).tolist()).replace(".0,", ",").replace(".0]", "]")

@@ -12,9 +12,9 @@ from typing import Any
 
 from convbench.atlas import find
 from convbench.convention import Convention, formula
-from convbench.errors import UnsupportedError, one_of
+from convbench.errors import ArgumentError, UnsupportedError, one_of
 from convbench.identification.identified import Identified
-from convbench.identification.targets import TARGETS
+from convbench.identification.targets import TARGETS, Target
 
 _LENGTHS = [(n, k) for n in range(1, 17) for k in range(1, n + 1)]
 """Image and kernel lengths that formulas are compared on."""
@@ -37,17 +37,29 @@ _PLAIN = (
 _MOST_SPARE = 8
 
 
-def recipe(found: Identified, to: str, mode: str) -> str:
+def target_of(to: str, mode: str | None, ndim: int) -> tuple[Target, str]:
+    """The function that a recipe is asked for, and its mode as it spells it: by default same, or its first.
+
+    Raises ArgumentError for one that there are no recipes for, or that takes another number of axes.
+    """
+    if to not in TARGETS:
+        raise one_of("function to write a recipe for", to, [name for name, t in TARGETS.items() if ndim in t.ndims])
+    target = TARGETS[to]
+    if ndim not in target.ndims:
+        raise ArgumentError(f"{to} takes {target.ndims[0]}-D input only, and this function was asked with ndim={ndim}")
+    spelled = {known.lower(): known for known in target.modes}
+    if mode is None:
+        return target, spelled.get("same", next(iter(target.modes)))
+    if str(mode).lower() not in spelled:
+        raise one_of(f"mode of {to}", mode, target.modes)
+    return target, spelled[mode.lower()]
+
+
+def recipe(found: Identified, to: str, mode: str | None) -> str:
     """Source of two functions: what *found* returns by *to*, and what *to* returns by *found*."""
     if not found.is_convolution:
         raise UnsupportedError(f"there is no recipe for what is no convolution. {found.describe()}")
-    fitting = {name: target for name, target in TARGETS.items() if found.ndim in target.ndims}
-    if to not in fitting:
-        raise one_of(f"{found.ndim}-D function to write a recipe for", to, fitting)
-    target, spelled = fitting[to], {known.lower(): known for known in fitting[to].modes}
-    if mode.lower() not in spelled:
-        raise one_of(f"mode of {to}", mode, target.modes)
-    mode = spelled[mode.lower()]
+    target, mode = target_of(to, mode, found.ndim)
     theirs = find(target.system, target.op, target.modes[mode]).convention
     assert theirs is not None, f"{to} refuses everything in mode {mode}"
     own = re.sub(r"\W+", "_", found.name).strip("_")
@@ -55,6 +67,8 @@ def recipe(found: Identified, to: str, mode: str) -> str:
     other = to.rpartition(".")[2]
     other += "_" if other == own else ""
     called = f"{own}(image, kernel{'' if found.mode is None else f', {found.mode!r}'})"
+    exceptions = [f"refuses {', '.join(found.refusals)}"] if found.refusals else []
+    note = [f"    # {own}: {text}" for text in (*exceptions, *found.findings)]
     imports = {"import numpy as np", target.imports, *(("import torch",) if found.manner.arrays == "torch" else ())}
     lines = [
         *sorted(imports),
@@ -62,12 +76,14 @@ def recipe(found: Identified, to: str, mode: str) -> str:
         "",
         f"def {own}_by_{other}(image, kernel):",
         f'    """What {called} returns, by {to} in mode {mode}; kernels no longer than the image."""',
+        *note,
         *_body(found, theirs, target.source(mode), ".T" if found.manner.transposed else ""),
         "",
         "",
         f"def {other}_by_{own}({own}, image, kernel):",
         f'    """What {to} returns in mode {mode}, by {called}; kernels no longer than the image."""',
-        *_body(theirs, found, found.manner.expression(own, found.mode), ""),
+        *note,
+        *_body(theirs, found, found.manner.expression(own, found.mode, found.by_keyword), ""),
     ]
     return "\n".join(lines) + "\n"
 
@@ -82,11 +98,11 @@ def _body(wanted: Convention, used: Convention, call: str, after: str) -> Iterat
     # Transposing twice is nothing, where no axis is treated otherwise between.
     twice = wanted.transposes and used.transposes and len(flipped) != 1
     if wanted.transposes and not twice:
-        yield "    kernel = kernel.T"
+        yield "    kernel = kernel.T.copy()"
     if len(flipped) == 2:
-        yield "    kernel = np.flip(kernel)"
+        yield "    kernel = np.flip(kernel).copy()"
     elif flipped:
-        yield f"    kernel = np.flip(kernel, {flipped[0]})"
+        yield f"    kernel = np.flip(kernel, {flipped[0]}).copy()"
     windows = [_windows(wanted, used, axis) for axis in (0, 1)]
     pads = [f"({before}, {after})" for before, after, _, _ in windows]
     cuts = ["slice(None)" if (start, stop) == ("0", "") else f"slice({start}, {stop})" for _, _, start, stop in windows]
@@ -98,7 +114,7 @@ def _body(wanted: Convention, used: Convention, call: str, after: str) -> Iterat
         mode = "" if wanted.boundary == "zero" else f", mode={wanted.boundary!r}"
         yield f"    image = np.pad(image, {_on_axes(pads)}{mode})"
     if used.transposes and not twice:
-        yield "    kernel = kernel.T"
+        yield "    kernel = kernel.T.copy()"
     scale = f" / ({used.scale})" if used.scale not in ("1", wanted.scale) else ""
     yield f"    result = {call}{scale}"
     yield f"    return result[tuple({_on_axes(cuts)})]{after}" if cut else f"    return result{after}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
+import functools
 import inspect
 import itertools
 import queue
@@ -37,6 +37,10 @@ class RefusedError(Exception):
         super().__init__(f"{kind}: {self.text}" if self.text else kind)
 
 
+class RaisedError(Exception):
+    """The function raised; the exception is its cause."""
+
+
 class TimeUpError(Exception):
     """There is no time left."""
 
@@ -66,7 +70,7 @@ class Patience:
                     self._answers.put((None, error))
 
     def call(self, function: Function, *arguments: Any) -> Any:
-        """What the function returns or raises; raises TimeUpError where it takes too long."""
+        """What the function returns; raises RaisedError where it raises, TimeUpError where it takes too long."""
         if not self._thread.is_alive():
             raise TimeUpError
         self._jobs.put((function, arguments))
@@ -76,7 +80,7 @@ class Patience:
             self._stop()
             raise TimeUpError from None
         if error is not None:
-            raise error
+            raise RaisedError from error
         return value
 
     def _stop(self) -> None:
@@ -110,7 +114,7 @@ class Manner:
             return (), ()
         return ((0, 1), (0, 1)) if self.layout == "NCHW" else ((0, ndim + 1), (ndim, ndim + 1))
 
-    def expression(self, name: str, mode: str | None) -> str:
+    def expression(self, name: str, mode: str | None, by_keyword: bool) -> str:
         """Python that calls the function of that name with plain arrays `image` and `kernel`; the result is plain."""
         given = {"plain": ("image", "kernel"), "NCHW": ("image[None, None]", "kernel[None, None]")}
         image, kernel = given.get(self.layout, ("image[None, ..., None]", "kernel[..., None, None]"))
@@ -118,7 +122,7 @@ class Manner:
             image, kernel = (f"torch.from_numpy(np.array({array}, {self.dtype!r}))" for array in (image, kernel))
         elif self.dtype != "float64":
             image, kernel = (f"{array}.astype({self.dtype!r})" for array in (image, kernel))
-        extra = "" if mode is None else f", {mode!r}"
+        extra = "" if mode is None else f", {'mode=' * by_keyword}{mode!r}"
         back = {"plain": "", "NCHW": "[0, 0]"}.get(self.layout, "[0, ..., 0]")
         return f"np.asarray({name}({image}, {kernel}{extra}){back}){'.T' if self.transposed else ''}"
 
@@ -136,13 +140,15 @@ class Subject:
     patience: Patience
     manner: Manner = field(default_factory=Manner)
     changes: set[str] = field(default_factory=set)
+    by_keyword: bool = False
+    """Whether it takes its mode by keyword only."""
 
     def __call__(self, image: Array, kernel: Array) -> Array:
         """The output for one image and kernel, ndim axes; raises RefusedError, TimeUpError."""
         image_axes, kernel_axes = self.manner.axes(self.ndim)
         found = self.raw(np.expand_dims(image, image_axes), np.expand_dims(kernel, kernel_axes))
         if found.ndim != self.ndim + len(image_axes) or any(found.shape[axis] != 1 for axis in image_axes):
-            raise RefusedError("wrong shape", f"returned an array of shape {found.shape}")
+            raise RefusedError("wrong shape", f"the shape {found.shape}")
         found = found.squeeze(image_axes) if image_axes else found
         return found.T if self.manner.transposed else found
 
@@ -150,24 +156,24 @@ class Subject:
         """The output for arrays in the function's own layout."""
         given = {"image": self._dressed(image), "kernel": self._dressed(kernel)}
         kept = {name: np.asarray(value).copy() for name, value in given.items()}
-        extra = () if self.mode is None else (self.mode,)
+        extra = () if self.mode is None or self.by_keyword else (self.mode,)
+        function = functools.partial(self.function, mode=self.mode) if self.by_keyword else self.function
         try:
-            found = self.patience.call(self.function, given["image"], given["kernel"], *extra)
-        except TimeUpError:
-            raise
-        except BaseException as error:
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            raise RefusedError(type(error).__name__, str(error)) from None
+            found = self.patience.call(function, given["image"], given["kernel"], *extra)
+        except RaisedError as raised:
+            error = raised.__cause__
+            raise RefusedError(type(error).__name__, _message(error)) from None
         self.changes |= {name for name, value in given.items() if not np.array_equal(np.asarray(value), kept[name])}
         try:
+            if hasattr(found, "detach"):  # a tensor of torch that remembers its gradient, or lies on a device
+                found = found.detach().cpu()
             array = np.array(found)
-        except Exception:
-            array = np.array(None)
-        if found is None or array.dtype.kind not in "buifc":
-            raise RefusedError("no array", f"returned {type(found).__name__}")
+        except Exception as error:
+            raise RefusedError("no array", f"{type(found).__name__}: {_message(error)}") from None
+        if array.dtype.kind not in "buifc":
+            raise RefusedError("no array", f"{type(found).__name__} of dtype {array.dtype}")
         if not np.isfinite(array).all():
-            raise RefusedError("not finite", "returned NaN or infinity for finite numbers")
+            raise RefusedError("not finite", "")
         return array
 
     def _dressed(self, array: Array) -> Any:
@@ -190,18 +196,25 @@ def layout_name(layout: str | None) -> str | None:
     return layout
 
 
-def needs_mode(function: Function) -> bool:
-    """Whether the function cannot be called without a third argument."""
-    with contextlib.suppress(TypeError, ValueError):
-        positional = [
-            p
-            for p in inspect.signature(function).parameters.values()
-            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
-        ]
-        return len(positional) == 3
-    return False
+def needs_mode(function: Function) -> tuple[bool, bool]:
+    """Whether the function cannot be called without a mode, and whether it takes one by keyword only."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False, False
+    needed = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
+    named = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.name == "mode"]
+    return len(needed) == 3 or any(p.default is p.empty for p in named), bool(named)
 
 
 def name_of(function: Function) -> str:
     """What to call the function."""
+    function = function.func if isinstance(function, functools.partial) else function
     return getattr(function, "__name__", None) or type(function).__name__
+
+
+def _message(error: BaseException | None) -> str:
+    try:
+        return str(error)
+    except Exception:  # a stranger's exception may not even print
+        return ""

@@ -122,6 +122,33 @@ def test_dtypes_are_found(dtype: str) -> None:
     assert found.complex_input.startswith("refused")
 
 
+def test_a_mode_may_be_needed_by_keyword_or_in_capitals() -> None:
+    def by_keyword(image: Array, kernel: Array, *, mode: str) -> Array:
+        return signal.convolve2d(image, kernel, mode)
+
+    def capitals(image: Array, kernel: Array, mode: str) -> Array:
+        return signal.convolve2d(image, kernel, {"SAME": "same"}[mode])
+
+    assert (identify(by_keyword).mode, identify(by_keyword, mode="full").size) == ("same", "n+k-1")
+    assert "mode='same'" in identify(by_keyword).recipe()
+    assert identify(capitals).mode == "SAME"
+
+
+@pytest.mark.parametrize(("function", "ndim"), [(lambda i, k: np.convolve(i, k, "same"), 2), (wrong.same, 1)])
+def test_the_other_number_of_axes_is_suggested(function: Any, ndim: int) -> None:
+    assert f"ask with ndim={3 - ndim}" in identify(function, ndim).describe()
+
+
+def test_tensors_with_a_gradient_are_read() -> None:
+    torch = pytest.importorskip("torch")
+
+    def layer(image: Array, kernel: Array) -> Any:
+        kernel = torch.tensor(kernel, requires_grad=True)
+        return torch.nn.functional.conv2d(torch.tensor(image)[None, None], kernel[None, None], padding="same")[0, 0]
+
+    assert identify(layer).flips is False
+
+
 def test_a_needed_mode_is_same_and_any_can_be_given() -> None:
     def needs(image: Array, kernel: Array, mode: str) -> Array:
         return signal.convolve2d(image, kernel, mode)
@@ -157,6 +184,10 @@ def test_json_has_everything() -> None:
         ({"ndim": 3}, "1 or 2"),
         ({"time_limit": 0}, "positive number of seconds"),
         ({"time_limit": float("nan")}, "positive number of seconds"),
+        ({"time_limit": 1e12}, "positive number of seconds"),
+        ({"time_limit": True}, "positive number of seconds"),
+        ({"ndim": 2.0}, "1 or 2"),
+        ({"ndim": [2]}, "1 or 2"),
         ({"layout": "NCHX"}, "NCHW"),
     ],
 )
@@ -167,6 +198,6 @@ def test_bad_arguments(arguments: dict[str, Any], said: str) -> None:
 
 def test_shapes_in_words() -> None:
     tried = [((9, 9), k) for k in ((3, 3), (4, 4), (1, 5), (5, 1), (10, 3))]
-    assert in_words(tried, tried) == ["every kernel"]
+    assert in_words(tried, tried) == ["every shape that was tried"]
     assert in_words([((9, 9), (4, 4))], tried) == ["a 4x4 kernel on a 9x9 image"]
     assert in_words([((9, 9), (10, 3))], tried) == ["kernels longer than the image"]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import wrong
+from scipy import signal
 
 from convbench.errors import ArgumentError
 from convbench.identification import Identified, identify
@@ -78,7 +79,18 @@ def agree(found: Identified, function: Any, to: str, mode: str) -> None:
     [
         n
         for n in wrong.CONVOLUTIONS
-        if n not in ("posted", "odd only", "circular", "arguments swapped", "rounds", "lists")
+        if n
+        not in (
+            "posted",
+            "odd only",
+            "circular",
+            "arguments swapped",
+            "rounds",
+            "lists",
+            "square images",
+            "large images",
+            "flips large kernels",
+        )
     ],
 )
 def test_recipes_of_wrong_functions(name: str, to: str) -> None:
@@ -108,7 +120,23 @@ def test_layout_and_transposition_are_in_the_recipe() -> None:
     np.testing.assert_allclose(theirs(layers, image, kernel), wrong.same(image, kernel))
 
 
-@pytest.mark.parametrize(("to", "mode", "said"), [("scipy.nope", "same", "scipy.signal.convolve2d"), ("scipy.signal.convolve2d", "wrap", "full, same, valid"), ("numpy.convolve", "same", "2-D")])  # fmt: skip
+def test_exceptions_are_said_in_the_recipe() -> None:
+    source = identify(wrong.odd_only).recipe()
+    assert "# odd_only: refuses kernels of even length (IndexError)" in source
+
+
+def test_a_kernel_is_never_handed_on_with_negative_strides() -> None:
+    """torch refuses those."""
+
+    def strict(image: Array, kernel: Array) -> Array:
+        assert kernel.flags.c_contiguous
+        return signal.correlate2d(image, kernel, "same")
+
+    _, theirs = turned(identify(strict), "scipy.signal.convolve2d", "same")
+    assert theirs(strict, np.eye(5), np.eye(3)).shape == (5, 5)
+
+
+@pytest.mark.parametrize(("to", "mode", "said"), [("scipy.nope", "same", "scipy.signal.convolve2d"), ("scipy.signal.convolve2d", "wrap", "full, same, valid"), ("numpy.convolve", "same", "1-D input only")])  # fmt: skip
 def test_unknown_targets(to: str, mode: str, said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
         identify(wrong.same).recipe(to, mode)

@@ -49,6 +49,18 @@ def short_only(image: Array, kernel: Array) -> Array:
     return same(image, kernel)
 
 
+def square_images(image: Array, kernel: Array) -> Array:
+    if len(set(image.shape)) > 1:
+        raise ValueError("square images only")
+    return same(image, kernel)
+
+
+def large_images(image: Array, kernel: Array) -> Array:
+    if min(image.shape) < 16:
+        raise ValueError("too small")
+    return same(image, kernel)
+
+
 def per_channel(image: Array, kernel: Array) -> Array:
     if image.ndim == 2:
         return same(image, kernel)
@@ -73,12 +85,20 @@ CONVOLUTIONS: dict[str, tuple[Any, dict[str, Any]]] = {
     "conjugates the image": (lambda i, k: same(i.conj(), k), {"conjugates": False, "complex_input": "the image is conjugated"}),
     "real part": (lambda i, k: same(i, k).real, {"complex_input": "only the real part of the result is returned"}),
     "real only": (lambda i, k: same(i.real, k.real), {"complex_input": "only the real parts of image and kernel are used"}),
-    "arguments swapped": (lambda i, k: same(k, i), {"size": "k", "offset": "(n-1)//2"}),
+    "arguments swapped": (lambda i, k: same(k, i), {"size": "k", "offset": "(n-1)//2", "findings": ("it takes the kernel first: exchange its arguments",)}),
     "posted": (posted, {"flips": False, "size": "n-k+1", "offset": "k-1", "outside": False}),
     "odd only": (odd_only, {"flips": True, "refusals": ("kernels of even length (IndexError)",)}),
     "short only": (short_only, {"refusals": ("kernels longer than the image (KeyError)",), "longer_kernels": False}),
     "per channel": (per_channel, {"channels": "per channel"}),
     "rounds": (lambda i, k: np.round(same(i, k)), {"findings": ("it rounds its results",)}),
+    "square images": (square_images, {"flips": True, "offset": "(k-1)//2"}),
+    "large images": (large_images, {"flips": True, "offset": "(k-1)//2"}),
+    "padded": (lambda i, k: same(np.pad(i, 5), k), {"offset": "(k-1)//2-5", "size": "n+10"}),
+    "complex output": (lambda i, k: same(i, k) + 0j, {"findings": ("it returns complex numbers for real input",)}),
+    "flips large kernels": (
+        lambda i, k: same(i, k if k.size < 200 else np.flip(k)),
+        {"findings": tuple(f"for a {k} kernel on a {n} image of real numbers it returns something else" for n, k in (("40x37", "17x16"), ("44x47", "33x31")))},
+    ),
     "lists": (lambda i, k: same(i, k).tolist(), {"flips": True, "offset": "(k-1)//2"}),
     **{
         f"boundary {mode}": (lambda i, k, mode=mode: ndimage.convolve(i, k, mode=mode), {"boundary": boundary, "offset": "k//2"})
@@ -86,6 +106,20 @@ CONVOLUTIONS: dict[str, tuple[Any, dict[str, Any]]] = {
     },
 }  # fmt: skip
 del CONVOLUTIONS["late on one axis"]
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even this")
+
+
+def unprintable(image: Array, kernel: Array) -> NoReturn:
+    raise UnprintableError
+
+
+def interrupts(image: Array, kernel: Array) -> NoReturn:
+    raise KeyboardInterrupt
+
 
 _RNG = np.random.default_rng(5)
 
@@ -115,11 +149,16 @@ OTHERS: dict[str, tuple[Any, str, str]] = {
     "mean filter": (lambda i, k: ndimage.uniform_filter(i, k.shape), "another kernel", "the same for the kernels"),
     "rolled": (lambda i, k: same(np.roll(i, 1, 0), k), "another boundary", "an impulse in the middle gives"),
     "random": (lambda i, k: same(i, k) + _RNG.normal(size=i.shape), "random", "shape"),
+    "zeros": (lambda i, k: np.zeros_like(i), "another kernel", "it returns zeros"),
+    "integers": (lambda i, k: same(i, k).astype(np.int64).astype(np.uint8), "not linear", "f(x + y)"),
+    "mean taken off": (lambda i, k: same(i - i.mean(), k), "not shift-invariant", "an impulse at"),
     "NaN": (lambda i, k: same(i, k) * np.nan, "not finite", "NaN"),
-    "nothing": (lambda i, k: None, "wrong shape", "NoneType"),
-    "text": (lambda i, k: "abc", "wrong shape", "str"),
+    "nothing": (lambda i, k: None, "no array", "NoneType"),
+    "text": (lambda i, k: "abc", "no array", "str"),
     "number": (lambda i, k: float(i.sum()), "wrong shape", "shape ()"),
     "raises": (lambda i, k: 1 / 0, "refuses", "ZeroDivisionError"),
     "no arguments": (lambda: 1, "refuses", "TypeError"),
+    "unprintable": (unprintable, "refuses", "UnprintableError"),
+    "interrupts": (interrupts, "refuses", "KeyboardInterrupt"),
     "leaves": (leaves, "refuses", "SystemExit"),
 }
