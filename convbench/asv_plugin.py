@@ -61,7 +61,8 @@ def _run_in_session(cls: type[Run], conf: Any, *args: Any, bench: Any = None, **
     name = os.environ.setdefault(recorded.PRESET, "quick")
     try:
         preset = get_preset(name)
-        folder = Path(conf.results_dir).absolute() / asv_machine(kwargs.get("machine"))
+        kwargs["machine"] = asv_machine(kwargs.get("machine"))
+        folder = Path(conf.results_dir).absolute() / kwargs["machine"]
         if not bench:
             bench = [s.regex() for s in preset.slices]
         if kwargs.get("set_commit_hash"):

@@ -42,8 +42,15 @@ UNKNOWN = "unknown"
 
 
 def machine_name() -> str:
-    """A short, stable name that is safe in a path: the host name, which asv uses by default as well."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", platform.node()).strip(".-") or "unnamed"
+    """A short name that is safe in a path: the host's, and the processor's family and model where it has no number.
+
+    Virtual machines of one name run on other processors from day to day, and their times do not compare.
+    """
+    host = re.sub(r"[^A-Za-z0-9._-]+", "-", platform.node()).strip(".-") or "unnamed"
+    name, _, kind = _cpu_model().partition(" (family ")
+    return (
+        host if any(map(str.isdigit, name)) or not kind else f"{host}-family{kind[:-1].replace(', model ', '-model')}"
+    )
 
 
 def cores() -> int:
@@ -148,7 +155,13 @@ def _cpuinfo() -> dict[str, str]:
 
 
 def _cpu_model() -> str:
-    return _cpuinfo()["model name"] or platform.processor() or platform.machine() or UNKNOWN
+    """The processor's name; with its family and model where the name has no number, as virtual machines show it."""
+    info = _cpuinfo()
+    name = str(info["model name"] or platform.processor() or platform.machine() or UNKNOWN)
+    kind = ", ".join(
+        f"{word} {info[key]}" for word, key in (("family", "cpu family"), ("model", "model")) if info.get(key)
+    )
+    return name if any(map(str.isdigit, name)) or not kind else f"{name} ({kind})"
 
 
 def _cpu_flags() -> set[str]:

@@ -72,11 +72,14 @@ def asv_machine(name: str | None = None) -> str:
     from asv.machine import Machine, MachineCollection
     from asv.util import UserError
 
-    name = name or str(Machine.get_unique_machine_name())
+    name = name or machine.machine_name()
     try:
         return str(MachineCollection.load(name)["machine"])
     except UserError:
-        MachineCollection.save(name, {**Machine.get_defaults(), "machine": name, "blas": machine.describe()["blas"]})
+        facts = machine.describe()
+        MachineCollection.save(
+            name, {**Machine.get_defaults(), "machine": name, "cpu": facts["cpu"], "blas": facts["blas"]}
+        )
         return name
 
 

@@ -81,7 +81,18 @@ def test_the_library_of_every_backend_has_a_version() -> None:
 )
 def test_machine_name_is_safe_in_a_path(monkeypatch, node: str, name: str) -> None:
     monkeypatch.setattr(machine.platform, "node", lambda: node)
+    monkeypatch.setattr(machine, "_cpuinfo", lambda: {"model name": "AMD EPYC 9654", "cpu family": "25", "model": "17"})
     assert machine.machine_name() == name
+
+
+def test_virtual_machines_of_one_name_on_other_processors_are_other_machines(monkeypatch) -> None:
+    monkeypatch.setattr(machine.platform, "node", lambda: "vm")
+    for family, name in (("25", "vm-family25-model17"), ("26", "vm-family26-model17")):
+        monkeypatch.setattr(
+            machine, "_cpuinfo", lambda f=family: {"model name": "AMD EPYC", "cpu family": f, "model": "17"}
+        )
+        assert machine.machine_name() == name
+        assert machine.describe()["cpu"] == f"AMD EPYC (family {family}, model 17)"
 
 
 def test_gpus_are_named_by_nvidia_smi(tmp_path: Path, monkeypatch) -> None:

@@ -77,8 +77,16 @@ def mend(html_dir: Path) -> None:
     page = page.replace(anchor, f"{anchor}\n{_OFFLINE}")
     shutil.copytree(VENDOR, html_dir / "vendor", dirs_exist_ok=True, ignore=shutil.ignore_patterns("README.md"))
     shutil.copy(VENDOR / "README.md", html_dir / "vendor" / "LICENSES.md")
+    for path in html_dir.glob("graphs/**/summary.json"):
+        _leave_out_what_was_never_measured(path)
     files = {path.relative_to(html_dir).as_posix(): path for path in sorted(html_dir.rglob("*.json"))}
     # asv writes NaN into its JSON; scripts know it as a name
     data = ",\n".join(f"{json.dumps(name)}: {path.read_text(encoding='utf-8').strip()}" for name, path in files.items())
     atomic_write(html_dir / "offline-data.js", f"window.asvFiles = {{\n{data}\n}};\n")
     atomic_write(index, page)
+
+
+def _leave_out_what_was_never_measured(path: Path) -> None:
+    """asv's list has a row for every cell of the grid; most cannot run, or were not chosen, on any one machine."""
+    rows = [row for row in json.loads(path.read_text(encoding="utf-8")) if row["last_rev"] is not None]
+    atomic_write(path, json.dumps(rows, separators=(",", ":")))
