@@ -1,5 +1,5 @@
 # Everything below works from a fresh clone: the environment is made on first use.
-#   make bench    gate, quick preset, report: some five minutes after installation
+#   make bench    gate, quick preset, report: some eight minutes after installation
 #   make test     lint, types and tests
 #   make theano   Theano 1.0.5 beside it, in an environment of an older Python
 #   make peers    the backends against their peers, target by target: half an hour on a quiet machine

@@ -38,7 +38,7 @@ PROBES: dict[int, tuple[Shapes, ...]] = {
         ((4, 5), (7, 8)),
         ((5, 4), (9, 7)),
         ((5, 5), (7, 7)),
-        ((24, 24), (7, 7)),
+        ((24, 24), (9, 9)),
     ),
 }
 Answer = tuple[Array, Array, Array]

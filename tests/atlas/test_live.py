@@ -113,6 +113,18 @@ def test_other_shapes(system):
     assert compared > 40
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("system", live.SYSTEMS)
+def test_identify_recognises_the_real_functions(system):
+    """Every third row of those that compile for each shape."""
+    operations = installed(system)
+    known = {(row.op, row.mode, row.ndim) for row in rows_of(system, operations)}
+    for op, mode, ndim in sorted(known)[:: 3 if system in COMPILES else 1]:
+        real = operations[op, mode]
+        found = convbench.identify(lambda image, kernel, real=real: real(image, kernel), ndim, time_limit=120)
+        assert any(match.startswith(f"{system} {op} {mode}") for match in found.matches()), (op, mode, found.describe())
+
+
 CHOSEN = ["float64", "float32", "complex128", "complex64", "int8", "uint8", "int32", "int64", "float16"]
 lengths = st.integers(1, 12)
 
