@@ -18,21 +18,12 @@ from convbench.identification.targets import TARGETS, Target
 
 _LENGTHS = [(n, k) for n in range(1, 17) for k in range(1, n + 1)]
 """Image and kernel lengths that formulas are compared on."""
-_PLAIN = (
-    *("0", "1", "k//2", "(k-1)//2", "k-1", "1-k%2", "k%2", "n", "n+k-1", "n-k+1", "n+1-k%2", "k", "k//2+1", "(k+1)//2"),
-    *(
-        "max(0, k//2-1)",
-        "max(0, (k-1)//2-1)",
-        "min(1, k-1)",
-        "min(k-1, 2)",
-        "n+k-1-k//2",
-        "n+k//2",
-        "n+(k-1)//2",
-        "2*(k-1)",
-        "k-1+k//2",
-        "n+1",
-        "n-1",
-    ),
+# The plainest first.
+_PLAIN = tuple(
+    "0; 1; k//2; (k-1)//2; k-1; 1-k%2; k%2; n; n+k-1; n-k+1; n+1-k%2; k; k//2+1; (k+1)//2; max(0, k//2-1); "
+    "max(0, (k-1)//2-1); min(1, k-1); min(k-1, 2); n+k-1-k//2; n+k//2; n+(k-1)//2; 2*(k-1); k-1+k//2; n+1; n-1".split(
+        "; "
+    )
 )
 _MOST_SPARE = 8
 
@@ -66,7 +57,8 @@ def recipe(found: Identified, to: str, mode: str | None) -> str:
     own = "function" if own in ("", "lambda") else own
     other = to.rpartition(".")[2]
     other += "_" if other == own else ""
-    called = f"{own}(image, kernel{'' if found.mode is None else f', {found.mode!r}'})"
+    extra = "" if found.mode is None else f", {'mode=' * found.by_keyword}{found.mode!r}"
+    called = f"{own}(image, kernel{extra})"
     exceptions = [f"refuses {', '.join(found.refusals)}"] if found.refusals else []
     note = [f"    # {own}: {text}" for text in (*exceptions, *found.findings)]
     imports = {"import numpy as np", target.imports, *(("import torch",) if found.manner.arrays == "torch" else ())}
