@@ -19,34 +19,10 @@ from convbench.identification.targets import TARGETS, Target
 _LENGTHS = [(n, k) for n in range(1, 17) for k in range(1, n + 1)]
 """Image and kernel lengths that formulas are compared on."""
 # The plainest first.
-_PLAIN = tuple(
-    [
-        "0",
-        "1",
-        "k//2",
-        "(k-1)//2",
-        "k-1",
-        "1-k%2",
-        "k%2",
-        "n",
-        "n+k-1",
-        "n-k+1",
-        "n+1-k%2",
-        "k",
-        "k//2+1",
-        "(k+1)//2",
-        "max(0, k//2-1)",
-        "max(0, (k-1)//2-1)",
-        "min(1, k-1)",
-        "min(k-1, 2)",
-        "n+k-1-k//2",
-        "n+k//2",
-        "n+(k-1)//2",
-        "2*(k-1)",
-        "k-1+k//2",
-        "n+1",
-        "n-1",
-    ]
+_PLAIN = (
+    *("0", "1", "k//2", "(k-1)//2", "k-1", "1-k%2", "k%2", "n", "n+k-1", "n-k+1", "n+1-k%2", "k", "k//2+1", "(k+1)//2"),
+    *("max(0, k//2-1)", "max(0, (k-1)//2-1)", "min(1, k-1)", "min(k-1, 2)", "n+k-1-k//2", "n+k//2", "n+(k-1)//2"),
+    *("2*(k-1)", "k-1+k//2", "n+1", "n-1"),
 )
 _MOST_SPARE = 8
 
