@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
 import signal
 import statistics
@@ -16,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from convbench.ceilings import read_ceilings, store_ceilings
+from convbench.machine import machine_name
 
 ROOT = Path(__file__).parent.parent
 CELLS = "Signal.*'(?:numpy|scipy-direct)', 4096, (?:9|33),"
@@ -29,7 +29,8 @@ def clone(tmp_path):
     shutil.copy(ROOT / "asv.conf.json", folder)
     shutil.copytree(ROOT / "benchmarks", folder / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
     # Known already, so that no run has to measure them.
-    store_ceilings(folder / "results" / platform.node(), platform.node(), {1: {"copy": 20.0}, 2: {"copy": 20.0}})
+    name = machine_name()
+    store_ceilings(folder / "results" / name, name, {1: {"copy": 20.0}, 2: {"copy": 20.0}})
     return folder
 
 
