@@ -47,10 +47,7 @@ def machine_name() -> str:
     Virtual machines of one name run on other processors from day to day, and their times do not compare.
     """
     host = re.sub(r"[^A-Za-z0-9._-]+", "-", platform.node()).strip(".-") or "unnamed"
-    name, _, kind = _cpu_model().partition(" (family ")
-    return (
-        host if any(map(str.isdigit, name)) or not kind else f"{host}-family{kind[:-1].replace(', model ', '-model')}"
-    )
+    return "-".join([host, *(f"{word}{value}" for word, value in _cpu_kind().items())])
 
 
 def cores() -> int:
@@ -155,13 +152,21 @@ def _cpuinfo() -> dict[str, str]:
 
 
 def _cpu_model() -> str:
-    """The processor's name; with its family and model where the name has no number, as virtual machines show it."""
+    """The processor's name, with what tells it apart where the name does not."""
+    kind = ", ".join(f"{word} {value}" for word, value in _cpu_kind().items())
+    return f"{_cpu_name()} ({kind})" if kind else _cpu_name()
+
+
+def _cpu_name() -> str:
+    return _cpuinfo()["model name"] or platform.processor() or platform.machine() or UNKNOWN
+
+
+def _cpu_kind() -> dict[str, str]:
+    """Family and model of a processor whose name has no number, as virtual machines show it; else nothing."""
     info = _cpuinfo()
-    name = str(info["model name"] or platform.processor() or platform.machine() or UNKNOWN)
-    kind = ", ".join(
-        f"{word} {info[key]}" for word, key in (("family", "cpu family"), ("model", "model")) if info.get(key)
-    )
-    return name if any(map(str.isdigit, name)) or not kind else f"{name} ({kind})"
+    if any(map(str.isdigit, _cpu_name())):
+        return {}
+    return {word: info[key] for word, key in (("family", "cpu family"), ("model", "model")) if info.get(key)}
 
 
 def _cpu_flags() -> set[str]:

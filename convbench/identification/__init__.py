@@ -14,7 +14,8 @@ import numpy as np
 
 from convbench.errors import ArgumentError
 from convbench.identification.identified import Identified, Kind
-from convbench.identification.investigation import PROBES, Investigation
+from convbench.identification.investigation import Investigation
+from convbench.identification.probes import PROBES
 from convbench.identification.subject import (
     Function,
     Manner,

@@ -54,17 +54,17 @@ def complex_input(subject: Subject, convention: Convention, example: Observation
         output = subject(image, kernel)
     except RefusedError as refused:
         return f"refused ({refused.kind})", False
-    results = {
-        "": convention.apply(image, kernel),
-        "the kernel is conjugated": convention.apply(image, kernel.conj()),
-        "the image is conjugated": convention.apply(image.conj(), kernel),
-        "image and kernel are conjugated": convention.apply(image.conj(), kernel.conj()),
-    }
+    # What is said, whether the kernel is conjugated, and the result.
+    results = [
+        ("", False, convention.apply(image, kernel)),
+        ("the kernel is conjugated", True, convention.apply(image, kernel.conj())),
+        ("the image is conjugated", False, convention.apply(image.conj(), kernel)),
+        ("image and kernel are conjugated", True, convention.apply(image.conj(), kernel.conj())),
+    ]
     for dropped in ("", "only the real part of the result is returned"):
-        for conjugated, result in results.items():
+        for conjugated, conjugates, result in results:
             if _equal(output, result.real if dropped else result):
-                said = " and ".join(filter(None, (conjugated, dropped)))
-                return said, conjugated.partition(" is ")[0].endswith("kernel") or "and kernel" in conjugated
+                return " and ".join(filter(None, (conjugated, dropped))), conjugates
     if _equal(output, convention.apply(image.real, kernel.real)):
         return "only the real parts of image and kernel are used", False
     return "something else is returned", False

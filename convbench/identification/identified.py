@@ -86,11 +86,7 @@ class Identified(Convention):
             return f"{self._what()} {self.counterexample or 'Nothing more could be found out'}."
         refused = f"; it refuses {', '.join(self.refusals)}" if self.refusals else ""
         noticed = f"; but {listed(list(self.findings))}" if self.findings else ""
-        swapped = (
-            "; where the kernel is longer than the image, and shorter on no axis, they change places"
-            if self.swaps
-            else ""
-        )
+        swapped = f"; {_SWAPPED}" if self.swaps else ""
         beyond = f", with {_BEYOND[self.boundary]}" if self.outside else ""
         where = f"Its output has {self._size()} from index {self._start()} of full on"
         return f"{self._what()} {where}{beyond}{swapped}{refused}{noticed}."

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from convbench.identification.identified import Kind
+from convbench.identification.probes import ascending, impulse
 from convbench.identification.subject import RefusedError, Subject
 from convbench.problem import Array, Shape
 
@@ -37,14 +38,9 @@ def _images(kernel_shapes: list[Shape]) -> Iterator[tuple[Shape, Shape]]:
     return iter(sorted(pairs, key=lambda pair: (np.prod(pair[0]) * np.prod(pair[1]), pair)))
 
 
-def _kernel(shape: Shape) -> Array:
-    """1, 2, 3, ...: positive, so that a kernel may be normalised."""
-    return np.arange(1.0, np.prod(shape) + 1).reshape(shape)
-
-
 def _nonlinear(subject: Subject, kernel_shapes: list[Shape]) -> Iterator[str]:
     for image_shape, kernel_shape in _images(kernel_shapes):
-        kernel, rng = _kernel(kernel_shape), np.random.default_rng(0)
+        kernel, rng = ascending(kernel_shape), np.random.default_rng(0)
         one: Array = np.zeros(image_shape)
         one.flat[0] = 1
         some, others = (rng.integers(-9, 10, image_shape).astype(float) for _ in range(2))
@@ -69,7 +65,7 @@ def _moving(subject: Subject, kernel_shapes: list[Shape]) -> Iterator[str]:
     for image_shape, kernel_shape in _images(kernel_shapes):
         if any(n < 2 * k + 1 for n, k in zip(image_shape, kernel_shape, strict=True)):
             continue  # a border would be in reach
-        kernel, centre = _kernel(kernel_shape), tuple(n // 2 for n in image_shape)
+        kernel, centre = ascending(kernel_shape), tuple(n // 2 for n in image_shape)
         for axis in range(len(image_shape)):
             next_to = tuple(c - (a == axis) for a, c in enumerate(centre))
             responses = []
@@ -101,8 +97,7 @@ def _moving(subject: Subject, kernel_shapes: list[Shape]) -> Iterator[str]:
 
 def _response(subject: Subject, kernel_shapes: list[Shape]) -> tuple[Kind, str]:
     for kernel_shape in sorted(kernel_shapes, key=lambda shape: (np.prod(shape) < 4, np.prod(shape), shape)):
-        image, kernel = np.zeros([4 * k + 1 for k in kernel_shape]), _kernel(kernel_shape)
-        image[tuple(n // 2 for n in image.shape)] = 1
+        image, kernel = impulse([4 * k + 1 for k in kernel_shape]), ascending(kernel_shape)
         try:
             response, other = subject(image, kernel), subject(image, kernel**2)
         except RefusedError:
