@@ -61,6 +61,18 @@ def _log_samples(problem: Problem) -> float:
     return sum(math.log2(2 * n) for n in problem.full_shape)
 
 
+def ulp_error(problem: Problem, errors: Array, wanted: Array) -> float | None:
+    """The largest of these |error| in units in the last place of the largest |wanted|: max |error| / (eps max |wanted|).
+
+    eps: of the real dtype, 2 u; complex errors by their modulus. One unit for all samples, so that outputs that nearly
+    cancel do not decide; methods of every rounding class are measured by it. None where nothing but zero is wanted.
+    """
+    largest = np.abs(wanted).max()
+    if not largest > 0:
+        return None
+    return float(errors.max() / (2 * problem.unit_roundoff * largest))
+
+
 def componentwise(
     problem: Problem, rounding: Rounding, image: Array, kernel: Array, points: Array | None = None
 ) -> Array:

@@ -7,7 +7,7 @@ import math
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from convbench.verdict import Verdict
 Status = Literal["ok", "failed", "n/a", "skipped"]
 Progress = Callable[[int, int, str], None]
 Certify = Callable[[Backend, Problem], Verdict]
+Twins = Callable[[list[str]], Collection[str]]
 
 # A probe image this many multiply-adds large takes some 10 ms with a slow direct method: cheap next to what it saves.
 PROBE_TERMS = 2e7
@@ -34,6 +35,9 @@ GROWS_WITH_AREA = ("direct", "framework")
 ONE_SHOT_SECONDS = 0.3
 """Time for repeating plan + execute, per cell."""
 MOST_ONE_SHOTS = 7
+TINY = 8
+"""Image length of the problem on which a backend starts up: its import and compiling, next to no work."""
+AGAIN = " (again)"
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,9 @@ class Cell:
     """What is known of a backend on a problem.
 
     status: ok (gated and timed), failed (wrong, or raised: never timed), n/a (cannot run), skipped (over the budget).
-    Seconds and bytes; execute and one_shot are per call. first_plan_seconds includes importing and compiling.
+    Seconds and bytes; execute and one_shot are per call. again: the second half of an A/A pair, another plan.
+    startup_seconds: from nothing to a first result on a tiny problem, in this process: importing and compiling.
+    first_plan_seconds, first_execute_seconds: of this problem, after that. error_ulp: see Verdict.
     """
 
     backend: str
@@ -50,13 +56,17 @@ class Cell:
     status: Status
     reason: str | None = None
     error_over_bound: float | None = None
+    error_ulp: float | None = None
     worst_index: tuple[int, ...] | None = None
     input_sha256: str | None = None
     checks: int = 0
     execute: Timing | None = None
+    again: Timing | None = None
     one_shot: Timing | None = None
     plan: Timing | None = None
+    startup_seconds: float | None = None
     first_plan_seconds: float | None = None
+    first_execute_seconds: float | None = None
     load_seconds: float | None = None
     store_seconds: float | None = None
     peak_memory_bytes: int | None = None
@@ -86,11 +96,15 @@ def measure_cells(
     rule: Rule | None = None,
     certify: Certify = certify,
     zero_mean: bool = False,
+    known: bool = False,
+    twins: Twins | None = None,
     progress: Progress | None = None,
 ) -> list[Cell]:
     """Gate every backend on this problem and time those that are right, side by side in random order.
 
     budget: seconds that one execution may take. zero_mean: image is zero-mean random data (a sharper checksum bound).
+    known: another process has measured these cells, so that only samples are wanted, no one-shots and no prediction.
+    twins: given the names of the backends that will be timed, those to be timed as A/A pairs.
     Returns one Cell per backend, in the order given; a backend that raises becomes a failed cell, never an exception.
     """
     chosen = list(backends)
@@ -101,17 +115,26 @@ def measure_cells(
     for number, backend in enumerate(chosen):
         if progress:
             progress(number, total, f"gate {backend.name}")
-        cells[backend.name], plan = gated(backend, problem, kernel, budget, certify, judge)
+        cells[backend.name], plan = gated(backend, problem, kernel, math.inf if known else budget, certify, judge)
         if plan is not None:
             plans[backend.name] = plan
+    for backend in chosen:
+        if twins and backend.name in plans and backend.name in twins([b.name for b in chosen if b.name in plans]):
+            twin, plan = gated(backend, problem, kernel, math.inf, certify, judge)
+            if plan is None:
+                cells[backend.name] = twin
+                del plans[backend.name]
+            else:
+                plans[backend.name + AGAIN] = plan
     finished = [len(chosen)]
 
     def fail(name: str, error: Exception) -> None:
+        name = name.removesuffix(AGAIN)
         cells[name] = replace(cells[name], status="failed", reason=_raised(error))
         plans.pop(name, None)
 
     def advance(name: str) -> None:
-        finished[0] += 1
+        finished[0] += not name.endswith(AGAIN)
         if progress:
             progress(finished[0], total, f"timed {name}")
 
@@ -124,12 +147,16 @@ def measure_cells(
     timings = sample(calls, rule, done=advance, failed=fail)
     calls.clear()  # what a plan holds passes on to the next one, once the plan is gone
     for backend in chosen:
+        plans.pop(backend.name + AGAIN, None)
         if backend.name in plans:
             plan = plans.pop(backend.name)
             try:
-                cell = replace(cells[backend.name], execute=timings[backend.name], **_transfers(plan, image))
+                again = timings.get(backend.name + AGAIN)
+                cell = replace(cells[backend.name], execute=timings[backend.name], again=again)
+                if not known:
+                    cell = replace(cell, **_transfers(plan, image))
                 del plan
-                cells[backend.name] = replace(cell, **_one_shots(backend, problem, image, kernel))
+                cells[backend.name] = cell if known else replace(cell, **_one_shots(backend, problem, image, kernel))
             except Exception as error:
                 fail(backend.name, error)
     if progress:
@@ -146,13 +173,19 @@ def gated(
     if reason:
         return replace(cell, reason=reason), None
     try:
-        expected = _predict(backend, problem, kernel)
+        cell = replace(cell, startup_seconds=start_up(backend, problem))
+        expected = _predict(backend, problem, kernel) if budget < math.inf else 0.0
         if expected > budget:
             why = f"over the time budget: {expected:.2g} s predicted from a smaller image, budget {budget:g} s"
             return replace(cell, status="skipped", reason=why), None
         start = time.perf_counter()
         plan = backend.plan(problem, kernel)
-        first = time.perf_counter() - start
+        planned = time.perf_counter() - start
+        data = plan.load(judge.main.image)
+        start = time.perf_counter()
+        plan.execute(data)
+        executed = time.perf_counter() - start
+        del data
         small = certify(backend, problem)
         if small.failures:
             raise GateError(str(small.failures[0]))
@@ -163,7 +196,9 @@ def gated(
             worst_index=verdict.worst_index,
             input_sha256=verdict.input_sha256,
             checks=verdict.checks + small.checks,
-            first_plan_seconds=first,
+            error_ulp=verdict.ulp,
+            first_plan_seconds=planned,
+            first_execute_seconds=executed,
         )
         if verdict.failures:
             raise GateError(str(verdict.failures[0]))
@@ -174,6 +209,25 @@ def gated(
     except Exception as error:  # one backend's crash must not cost the others their cells
         return replace(cell, status="failed", reason=_raised(error)), None
     return replace(cell, status="ok"), plan
+
+
+_started: dict[tuple[object, ...], float] = {}
+
+
+def start_up(backend: Backend, problem: Problem) -> float:
+    """Seconds from nothing to a first result on a tiny image, the first time in this process; remembered."""
+    key = (backend.name, problem.ndim, problem.dtype, problem.device, problem.threads)
+    if key not in _started:
+        shapes = ((TINY,) * problem.ndim, tuple(min(k, 3) for k in problem.kernel_shape))
+        tiny = replace(problem, image_shape=shapes[0], kernel_shape=shapes[1])
+        kernel = tiny.kernel(separable=problem.ndim == 2)
+        start = time.perf_counter()
+        try:
+            backend.plan(tiny, kernel)(tiny.image())
+        except UnsupportedError:  # of the tiny problem; of the real one it is said when that is planned
+            return 0.0
+        _started[key] = time.perf_counter() - start
+    return _started[key]
 
 
 def _raised(error: Exception) -> str:

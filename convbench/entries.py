@@ -24,13 +24,16 @@ def _timing(timing: Timing | None) -> dict[str, Any] | None:
     return {"samples": [float(f"{s:.6g}") for s in timing.samples], "number": timing.number}
 
 
-def cell_entry(layout: str, cell: Cell, run: str, library: str, library_version: str | None) -> dict[str, Any]:
-    """A cell as a line of the evidence file."""
+def cell_entry(
+    layout: str, cell: Cell, run: str, library: str, library_version: str | None, process: int = 0
+) -> dict[str, Any]:
+    """A cell as a line of the evidence file; process: which of the run's measuring processes it comes from."""
     p = cell.problem
     return {
         "kind": "cell",
         "key": cell_key(layout, cell.backend, p),
         "run": run,
+        "process": process,
         "time": now(),
         "backend": cell.backend,
         "family": cell.family,
@@ -47,16 +50,40 @@ def cell_entry(layout: str, cell: Cell, run: str, library: str, library_version:
         "reason": cell.reason,
         "checks": cell.checks,
         "error_over_bound": cell.error_over_bound,
+        "error_ulp": cell.error_ulp,
         "worst_index": cell.worst_index,
         "input_sha256": cell.input_sha256,
         "stopped": cell.execute.stopped if cell.execute else None,
         "execute": _timing(cell.execute),
         "one_shot": _timing(cell.one_shot),
         "plan": _timing(cell.plan),
+        "startup_seconds": cell.startup_seconds,
         "first_plan_seconds": cell.first_plan_seconds,
+        "first_execute_seconds": cell.first_execute_seconds,
         "load_seconds": cell.load_seconds,
         "store_seconds": cell.store_seconds,
         "peak_memory_bytes": cell.peak_memory_bytes,
+    }
+
+
+def pair_entry(
+    layout: str, backend: str, problem: Problem, again: Timing, run: str, process: int = 0
+) -> dict[str, Any]:
+    """The second time of an A/A pair as a line of the evidence file; the cell's own line has the first."""
+    return {
+        "kind": "pair",
+        "key": cell_key(layout, backend, problem),
+        "run": run,
+        "process": process,
+        "layout": layout,
+        "backend": backend,
+        "image": problem.image_shape[-1],
+        "kernel": problem.kernel_shape[-1],
+        "dtype": problem.dtype,
+        "mode": problem.mode,
+        "device": problem.device,
+        "threads": problem.threads,
+        "execute": _timing(again),
     }
 
 

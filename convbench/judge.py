@@ -91,8 +91,10 @@ class Judge:
             return
         points, wanted = reference.points, reference.wanted
         allowed, limit = reference.allowed(rounding)
-        ratios = (np.abs(output[tuple(points.T)] - wanted) / allowed).astype(np.float64)
+        errors = np.abs(output[tuple(points.T)] - wanted)
+        ratios = (errors / allowed).astype(np.float64)
         verdict.note(ratios, self.problem, points)
+        verdict.note_ulp(bounds.ulp_error(self.problem, errors, wanted))
         if not (ratios <= 1).all():
             worst = int(np.argmax(ratios))
             at = tuple(int(i) for i in points[worst])

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from pathlib import Path
 from typing import Any
 
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
 from convbench.cell import certify, measure_cells
-from convbench.entries import cell_entry, cell_key, gate_entry, gate_key, run_entry
+from convbench.entries import cell_entry, cell_key, gate_entry, gate_key, pair_entry, run_entry
 from convbench.errors import GateError
 from convbench.evidence import SUFFIX, EvidenceFile
 from convbench.grid import Preset, get_preset, problem_of
 from convbench.problem import Problem
 from convbench.verdict import Failure, Verdict
 
+PAIRS = 2
+"""Backends of each group that are timed twice: an A/A pair costs as much as a cell."""
 # Set for benchmark processes by whoever starts them: which run this is, its preset, where its evidence goes.
 RUN, PRESET, FOLDER = "CONVBENCH_RUN", "CONVBENCH_PRESET", "CONVBENCH_EVIDENCE_DIR"
 
@@ -68,11 +71,13 @@ def measure_group(
     preset: Preset,
     evidence: EvidenceFile,
     run: str,
+    process: int = 0,
     progress: Any = None,
 ) -> list[dict[str, Any]]:
-    """Measure these backends on one problem side by side, and append the evidence.
+    """Measure these backends on one problem side by side, two of them as A/A pairs, and append the evidence.
 
-    The kernel is an outer product (rank 1), so that separable methods compete on the same data.
+    process: the first (0) also finds one-shots, transfers and memory; the others add samples to the cells that it
+    measured. The kernel is an outer product (rank 1), so that separable methods compete on the same data.
     """
 
     def certified(backend: Backend, problem: Problem) -> Verdict:
@@ -85,6 +90,9 @@ def measure_group(
         evidence.append(gate_entry(verdict, problem, run))
         return verdict
 
+    def twins(names: list[str]) -> list[str]:
+        return sorted(names, key=lambda name: zlib.crc32(cell_key(layout, name, problem).encode()))[:PAIRS]
+
     cells = measure_cells(
         problem,
         backends,
@@ -94,12 +102,16 @@ def measure_group(
         rule=preset.rule,
         certify=certified,
         zero_mean=True,
+        known=process > 0,
+        twins=twins if len(backends) > 1 else None,
         progress=progress,
     )
     entries = [
-        cell_entry(layout, cell, run, backend.library, backend.version())
+        cell_entry(layout, cell, run, backend.library, backend.version(), process)
         for cell, backend in zip(cells, backends, strict=True)
     ]
-    for entry in entries:
+    twice = [cell for cell in cells if cell.again and cell.status == "ok"]
+    pairs = [pair_entry(layout, c.backend, problem, c.again, run, process) for c in twice if c.again]
+    for entry in entries + pairs:
         evidence.append(entry)
     return entries

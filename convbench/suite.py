@@ -1,7 +1,8 @@
 """Run a preset: measure group by group in a worker process, then let asv record what was measured.
 
-A group is all backends on one problem, timed side by side. The worker writes evidence after every group; when it
-dies, the backend that killed it becomes a failed cell, and the rest of the group is measured by a new worker.
+A group is all backends on one problem, timed side by side; several workers measure it, one after the other, each in its
+own process. A worker writes evidence after every group; when it dies, the backend that killed it becomes a failed cell,
+and the rest of the group is measured by a new worker.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from convbench import machine, recorded
 from convbench.backends import get_backend
@@ -21,7 +23,7 @@ from convbench.ceilings import FILE, read_ceilings
 from convbench.cell import Cell, Progress
 from convbench.entries import cell_entry, cell_key, run_entry
 from convbench.errors import ArgumentError, ConvbenchError
-from convbench.evidence import EvidenceFile, now
+from convbench.evidence import EvidenceFile, merged, now
 from convbench.grid import Preset, get_preset
 from convbench.problem import Problem
 from convbench.repository import find_root, repository
@@ -29,6 +31,7 @@ from convbench.session import Session, asv_machine
 from convbench.worker import Worker
 
 Group = tuple[str, Problem, list[Backend]]
+Known = dict[str, dict[int, str]]
 
 CEILINGS_SECONDS = 120.0
 """Beyond this the measurement of the ceilings is given up: it takes 10 s."""
@@ -77,20 +80,23 @@ def run(
         before = machine.warnings()
         about = run_entry(session.run, preset, machine=machine.describe(), warnings=before + notes)
         evidence.append(about)
-        known = {e["key"] for e in evidence.entries() if e["kind"] == "cell" and e["run"] == session.run}
-        todo = [(layout, problem, _missing(layout, problem, backends, known)) for layout, problem, backends in groups]
+        known = _known(evidence, session.run)
         total = sum(len(backends) for *_, backends in groups)
-        resumed = total - sum(len(backends) for *_, backends in todo)
+        resumed = sum(cell_key(layout, b.name, problem) in known for layout, problem, bs in groups for b in bs)
         notes += _measure_ceilings(groups, folder, root, lambda text: progress and progress(resumed, total, text))
-        _measure([group for group in todo if group[2]], preset, evidence, session.run, progress, resumed, total)
+        _measure(groups, chosen, evidence, session.run, progress, known)
         if progress:
             progress(total, total, "asv records the results")
         _record(root, config, chosen, bench, name)
         evidence.append({**about, "finished": now(), "warnings": sorted({*before, *machine.warnings(), *notes})})
     keys = {cell_key(layout, b.name, problem) for layout, problem, backends in groups for b in backends}
-    latest = {e["key"]: e for e in evidence.entries() if e["kind"] == "cell" and e["key"] in keys}
-    counts = Counter(e["status"] for e in latest.values())
-    failed = [f"{e['key']}: {e['reason']}" for e in latest.values() if e["status"] == "failed"]
+    latest: dict[str, list[Any]] = {}
+    for entry in evidence.entries():
+        if entry["kind"] == "cell" and entry["run"] == session.run and entry["key"] in keys:
+            latest.setdefault(entry["key"], []).append(entry)
+    cells = [merged(lines) for lines in latest.values()]
+    counts = Counter(cell["status"] for cell in cells)
+    failed = [f"{cell['key']}: {cell['reason']}" for cell in cells if cell["status"] == "failed"]
     return Outcome(dict(counts), failed, resumed, before + notes, evidence.path, commit)
 
 
@@ -154,40 +160,51 @@ def _measure_ceilings(groups: list[Group], folder: Path, root: Path, tell: Calla
     return [f"no ceilings, so that the report shows no share of them: {told[-1]}; run `convbench machine --ceilings`"]
 
 
-def _missing(layout: str, problem: Problem, backends: list[Backend], known: set[str]) -> list[Backend]:
-    return [b for b in backends if cell_key(layout, b.name, problem) not in known]
+def _known(evidence: EvidenceFile, run: str) -> Known:
+    """What the run has measured: each cell's status, by process."""
+    known: Known = {}
+    for entry in evidence.entries():
+        if entry["kind"] == "cell" and entry["run"] == run:
+            known.setdefault(entry["key"], {})[entry.get("process", 0)] = entry["status"]
+    return known
 
 
 def _measure(
-    groups: list[Group], preset: str, evidence: EvidenceFile, run: str, progress: Progress | None, done: int, total: int
+    groups: list[Group], preset: Preset, evidence: EvidenceFile, run: str, progress: Progress | None, known: Known
 ) -> None:
-    """Send group after group to a worker; replace it when it dies or hangs."""
-    worker: Worker | None = None
+    """Send every group to each worker in turn, what it has not measured yet; replace a worker that dies or hangs."""
+    workers: dict[int, Worker] = {}
+    total = sum(len(backends) for *_, backends in groups)
+    done = 0
     try:
         for layout, problem, backends in groups:
-            left = list(backends)
-            while left:
-                worker = worker or Worker(evidence.path, preset, run)
-                size = "x".join(map(str, problem.image_shape))
-                where = f"{layout} {size}, k = {problem.kernel_shape[-1]}, {problem.dtype}"
+            size = "x".join(map(str, problem.image_shape))
+            where = f"{layout} {size}, k = {problem.kernel_shape[-1]}, {problem.dtype}"
+            found = {b.name: known.setdefault(cell_key(layout, b.name, problem), {}) for b in backends}
+            for process in range(preset.processes):
 
                 def tell(text: str, where: str = where, done: int = done) -> None:
                     if progress:
                         progress(done, total, f"{where}: {text}")
 
-                culprit, why = worker.measure(layout, problem, left, tell)
-                if culprit is None:
-                    done += len(left)
-                    break
-                worker.end()
-                worker = None
-                backend = get_backend(culprit)
-                cell = Cell(culprit, backend.family, problem, "failed", why)
-                evidence.append(cell_entry(layout, cell, run, backend.library, backend.version()))
-                left.remove(backend)
-                done += 1
+                # what the first could not measure, the others need not try
+                left = [b for b in backends if process not in found[b.name] and set(found[b.name].values()) <= {"ok"}]
+                while left:
+                    worker = workers[process] = workers.get(process) or Worker(evidence.path, preset.name, run, process)
+                    statuses, culprit, why = worker.measure(layout, problem, left, tell)
+                    for name, status in statuses.items():
+                        found[name][process] = status
+                    if culprit is None:
+                        break
+                    workers.pop(process).end()
+                    backend = get_backend(culprit)
+                    cell = Cell(culprit, backend.family, problem, "failed", why)
+                    evidence.append(cell_entry(layout, cell, run, backend.library, backend.version(), process))
+                    found[culprit][process] = "failed"
+                    left.remove(backend)
+            done += len(backends)
     finally:
-        if worker:
+        for worker in workers.values():
             worker.end()
 
 

@@ -31,6 +31,7 @@ class Verdict:
     """What the gate found. ok: nothing wrong in at least one check; str() explains.
 
     worst: the largest error / bound seen (dimensionless, 1 is the limit); worst_index: where, in the output.
+    ulp: the largest error seen, in units in the last place (see bounds.ulp_error); None where none was taken.
     """
 
     subject: str
@@ -39,6 +40,7 @@ class Verdict:
     worst: float = 0.0
     worst_index: tuple[int, ...] | None = None
     worst_problem: Problem | None = None
+    ulp: float | None = None
     not_run: dict[str, int] = field(default_factory=dict)
     """Reasons why problems were not run, with their counts."""
     input_sha256: str | None = None
@@ -76,6 +78,11 @@ class Verdict:
             at = points[flat] if points is not None else np.unravel_index(flat, ratios.shape)
             self.worst, self.worst_problem = float(ratios.flat[flat]), problem
             self.worst_index = tuple(int(i) for i in at)
+
+    def note_ulp(self, ulp: float | None) -> None:
+        """Remember the largest error in units in the last place."""
+        if ulp is not None and (self.ulp is None or ulp > self.ulp):
+            self.ulp = ulp
 
     def well_formed(self, test: str, problem: Problem, output: object, blank: bool = False) -> bool:
         """Shape, dtype, finite, not trivially zero (unless *blank*); records what is wrong."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from convbench import recorded
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
+from convbench.cell import AGAIN
 from convbench.errors import ConvbenchError
 from convbench.evidence import EvidenceFile
 from convbench.grid import get_preset
@@ -23,32 +24,33 @@ SILENCE_SECONDS = 300.0
 class Worker:
     """A spawned process, to be sent group after group."""
 
-    def __init__(self, evidence: Path, preset: str, run: str) -> None:
+    def __init__(self, evidence: Path, preset: str, run: str, process: int = 0) -> None:
         context = multiprocessing.get_context("spawn")  # frameworks have threads, which a fork would lose
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, evidence, preset, run), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, evidence, preset, run, process), daemon=True)
         self.process.start()
         theirs.close()
 
     def measure(
         self, layout: str, problem: Problem, backends: list[Backend], tell: Callable[[str], None]
-    ) -> tuple[str | None, str]:
-        """Measure a group; returns the backend that killed the worker and how, or (None, '')."""
+    ) -> tuple[dict[str, str], str | None, str]:
+        """Measure a group; returns each backend's status, None, ''; or nothing, what killed the worker, and how."""
         at = backends[0].name
         try:
             self.pipe.send((layout, problem, [b.name for b in backends]))
             while self.pipe.poll(SILENCE_SECONDS):
                 kind, text = self.pipe.recv()
                 if kind == "done":
-                    return None, ""
+                    return text, None, ""
                 if kind == "error":
                     raise ConvbenchError(text)
-                at = text.rpartition(" ")[2] if text.rpartition(" ")[2] in {b.name for b in backends} else at
+                last = text.removesuffix(AGAIN).rpartition(" ")[2]
+                at = last if last in {b.name for b in backends} else at
                 tell(text)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             self.process.join(5)
-            return at, f"the process died (exit code {self.process.exitcode}) while this backend was running"
-        return at, f"no sign of life for {SILENCE_SECONDS:g} s while this backend was running"
+            return {}, at, f"the process died (exit code {self.process.exitcode}) while this backend was running"
+        return {}, at, f"no sign of life for {SILENCE_SECONDS:g} s while this backend was running"
 
     def end(self) -> None:
         self.process.kill()
@@ -56,7 +58,7 @@ class Worker:
         self.pipe.close()
 
 
-def _work(pipe: Connection, path: Path, preset: str, run: str) -> None:
+def _work(pipe: Connection, path: Path, preset: str, run: str, process: int) -> None:
     """The worker's loop."""
     for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"):
         os.environ.setdefault(variable, "1")
@@ -69,11 +71,11 @@ def _work(pipe: Connection, path: Path, preset: str, run: str) -> None:
         except (EOFError, KeyboardInterrupt):
             return
         try:
-            recorded.measure_group(
-                layout, problem, [get_backend(n) for n in names], chosen, evidence, run,
+            entries = recorded.measure_group(
+                layout, problem, [get_backend(n) for n in names], chosen, evidence, run, process,
                 progress=lambda done, total, text: pipe.send(("progress", text)),
             )  # fmt: skip
-            pipe.send(("done", ""))
+            pipe.send(("done", {entry["backend"]: entry["status"] for entry in entries}))
         except KeyboardInterrupt:
             return
         except ConvbenchError as error:

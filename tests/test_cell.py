@@ -36,6 +36,52 @@ def test_a_right_backend_is_timed():
     assert len(cell.input_sha256) == 64
 
 
+def test_a_twin_is_another_plan_of_the_same_backend():
+    planned = []
+    once, twice = Spoiled(direct), Spoiled(direct)
+    make_plan = twice.make_plan
+    twice.make_plan = lambda problem, kernel: planned.append(problem) or make_plan(problem, kernel)
+    seen = []
+    first, second = measure(once, twice, twins=lambda names: seen.append(names) or ["b1"])
+    assert seen[0] == ["b0", "b1"]
+    assert first.again is None
+    assert second.again.median > 0
+    assert second.again.samples != second.execute.samples
+    assert sum(p == PROBLEM for p in planned) >= 2
+    assert [c.status for c in (first, second)] == ["ok", "ok"]
+
+
+def test_a_twin_that_fails_takes_its_cell_along():
+    twice = Spoiled(direct)
+    make_plan, count = twice.make_plan, []
+
+    def second_is_broken(problem, kernel):
+        count.append(problem == PROBLEM)
+        if sum(count) == 2:
+            raise RuntimeError("no second plan")
+        return make_plan(problem, kernel)
+
+    twice.make_plan = second_is_broken
+    broken, right = measure(twice, Spoiled(direct), twins=lambda names: ["b0"])
+    assert broken.status == "failed"
+    assert "no second plan" in broken.reason
+    assert right.status == "ok"
+
+
+def test_known_cells_get_samples_only():
+    (cell,) = measure(Spoiled(direct), known=True)
+    assert cell.status == "ok"
+    assert cell.execute.samples
+    assert cell.one_shot is cell.plan is cell.load_seconds is cell.peak_memory_bytes is None
+
+
+def test_starting_up_is_counted_once_in_a_process():
+    (first,) = measure(Spoiled(direct))
+    assert first.startup_seconds > 0
+    assert first.first_plan_seconds > 0
+    assert first.first_execute_seconds > 0
+
+
 def test_a_wrong_backend_is_never_timed():
     wrong, right = measure(Spoiled(lambda p, x, k: direct(p, x, np.flip(k))), Spoiled(direct))
     assert wrong.status == "failed"

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from convbench.ceilings import read_ceilings, store_ceilings
+from convbench.evidence import merged
+from convbench.grid import get_preset
 from convbench.machine import machine_name
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +75,15 @@ def evidence(clone):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def cells(clone):
+    """The cells, each with its lines of all processes together, run by run."""
+    lines = {}
+    for e in evidence(clone):
+        if e["kind"] == "cell":
+            lines.setdefault((e["run"], e["key"]), []).append(e)
+    return [merged(parts) for parts in lines.values()]
+
+
 def asv_result(clone):
     (path,) = [p for p in clone.glob("results/*/*.json") if p.name != "machine.json"]
     return path, json.loads(path.read_text())
@@ -87,10 +98,15 @@ def test_run_records_measures_and_resumes_nothing(clone, run):
     head = commit(clone)
     status, out = run("convbench", "run", "--bench", CELLS)
     assert status == 0, out
-    cells = [e for e in evidence(clone) if e["kind"] == "cell"]
-    assert len(cells) == 4
-    assert {c["status"] for c in cells} == {"ok"}
-    assert all(c["input_sha256"] and 0 < c["error_over_bound"] <= 1 for c in cells)
+    found = cells(clone)
+    assert len(found) == 4
+    assert {c["status"] for c in found} == {"ok"}
+    assert all(c["input_sha256"] and 0 < c["error_over_bound"] <= 1 for c in found)
+    assert all(len(c["execute"]["processes"]) == get_preset("quick").processes > 1 for c in found)
+    assert {e["process"] for e in evidence(clone) if e["kind"] == "cell"} == {0, 1}
+    pairs = [e for e in evidence(clone) if e["kind"] == "pair"]
+    assert len(pairs) == 2 * 2 * 2  # two backends, two groups, two processes
+    assert all(e["execute"]["samples"] for e in pairs)
     assert {e["backend"] for e in evidence(clone) if e["kind"] == "gate"} == {"numpy", "scipy-direct"}
     runs = [e for e in evidence(clone) if e["kind"] == "run"]
     assert [bool(r["finished"]) for r in runs] == [False, True]
@@ -103,7 +119,7 @@ def test_run_records_measures_and_resumes_nothing(clone, run):
     assert content["requirements"]["numpy"] == runs[0]["versions"]["numpy"]
     values = [v for v in column(content, "signal.Signal.time_execute", "result") if isinstance(v, float) and v == v]
     assert len(values) == 4
-    medians = sorted(statistics.median(c["execute"]["samples"]) for c in cells)
+    medians = sorted(statistics.median(c["execute"]["samples"]) for c in found)
     assert sorted(values) == pytest.approx(medians, rel=1e-3)
     numbers = [n for n in column(content, "signal.Signal.time_execute", "stats_number") if n]
     assert min(numbers) > 1  # microsecond cells are batched
@@ -113,7 +129,7 @@ def test_run_records_measures_and_resumes_nothing(clone, run):
 
     status, out = run("convbench", "run", "--bench", CELLS)
     assert status == 0
-    assert len([e for e in evidence(clone) if e["kind"] == "cell"]) == 8  # a finished run is measured anew
+    assert len(cells(clone)) == 8  # a finished run is measured anew
 
 
 def test_ceilings_are_measured_once_and_may_fail(clone, run, tmp_path):
@@ -126,7 +142,7 @@ def test_ceilings_are_measured_once_and_may_fail(clone, run, tmp_path):
     assert status == 0, out
     assert "ceilings of this machine, once" in out
     assert "Warning: no ceilings, so that the report shows no share of them: exit status -6" in out
-    assert [e["status"] for e in evidence(clone) if e["kind"] == "cell"] == ["ok"]
+    assert [c["status"] for c in cells(clone)] == ["ok"]
 
     plant(tmp_path, "import convbench.ceilings as m\nm.ceilings = lambda threads: {'copy': 20.0}\n")
     status, out = run("convbench", "run", "--bench", one)
@@ -148,12 +164,12 @@ def test_killed_run_goes_on(clone, run):
             break
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    kept = {e["key"] for e in evidence(clone) if e["kind"] == "cell"}
+    kept = {(e["key"], e["process"]) for e in evidence(clone) if e["kind"] == "cell"}
     assert kept
     status, out = run("convbench", "run", "--bench", many)
     assert status == 0, out
     assert "resumed" in out
-    keys = [e["key"] for e in evidence(clone) if e["kind"] == "cell"]
+    keys = [(e["key"], e["process"]) for e in evidence(clone) if e["kind"] == "cell"]
     assert len(keys) == len(set(keys))  # nothing was measured twice
     assert kept < set(keys)
 
@@ -187,7 +203,7 @@ def test_without_commits_results_are_kept_under_a_clear_label(clone, run):
     status, out = run("convbench", "run", "--bench", CELLS)
     assert status == 0, out
     assert "results are kept under the label 'unversioned'" in out
-    assert len([e for e in evidence(clone) if e["kind"] == "cell"]) == 4
+    assert len(cells(clone)) == 4
     status, out = run("convbench", "report")
     assert status == 0, out
     assert (clone / "reports" / "index.html").exists()

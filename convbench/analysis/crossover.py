@@ -17,6 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from convbench.analysis.medians import bootstrap_medians
+from convbench.analysis.noise import UNCALIBRATED, Noise
+from convbench.analysis.regret import QUESTION, regret
 from convbench.analysis.schema import GROUP, family_order, measured
 
 Floats = npt.NDArray[np.float64]
@@ -54,29 +56,28 @@ def family_best(cells: pd.DataFrame) -> pd.DataFrame:
     return best.sort_values([*GROUP, "kernel", "execute_s"], kind="stable").reset_index(drop=True)
 
 
-def winners(cells: pd.DataFrame) -> pd.DataFrame:
+def winners(cells: pd.DataFrame, noise: Noise = UNCALIBRATED) -> pd.DataFrame:
     """The fastest backend at each group x kernel, beside the best backend of any other family.
 
     Columns: those of GROUP, kernel, family, backend, execute_s, execute_low_s, execute_high_s, runner_up,
     runner_up_family, runner_up_s, ratio (runner-up's time over winner's; NaN where no other family was measured) and
-    tied (the two intervals overlap, so these samples do not tell them apart).
+    tied (the difference is within this machine's noise).
     """
-    best = family_best(cells)
-    place = best.groupby([*GROUP, "kernel"], sort=False, dropna=False).cumcount()
+    best = regret(cells, noise).drop_duplicates([*QUESTION, "family"])
+    place = best.groupby(list(QUESTION), sort=False, dropna=False).cumcount()
     names = {"backend": "runner_up", "family": "runner_up_family", "execute_s": "runner_up_s"}
-    second = best[place == 1].rename(columns={**names, "execute_low_s": "runner_up_low_s"})
-    columns = [*GROUP, "kernel", "family", "backend", "execute_s", "execute_low_s", "execute_high_s"]
-    first = best.loc[place == 0, columns]
-    table = first.merge(
-        second[[*GROUP, "kernel", *names.values(), "runner_up_low_s"]], how="left", on=[*GROUP, "kernel"]
-    )
+    columns = [*QUESTION, "family", "backend", "execute_s", "execute_low_s", "execute_high_s"]
+    second = best.loc[place == 1, [*QUESTION, *names, "tied"]].rename(columns=names)
+    table = best.loc[place == 0, columns].merge(second, how="left", on=list(QUESTION))
     table["ratio"] = table["runner_up_s"] / table["execute_s"]
-    table["tied"] = table["execute_high_s"] >= table.pop("runner_up_low_s")
+    table["tied"] = table["tied"].eq(True)
     return table
 
 
-def crossovers(cells: pd.DataFrame, seed: int = 0, draws: int = DRAWS) -> pd.DataFrame:
+def crossovers(cells: pd.DataFrame, seed: int = 0, draws: int = DRAWS, excess: float = 0.0) -> pd.DataFrame:
     """The crossover of every pair of families in every group.
+
+    excess: the machine's noise beyond what samples show (Noise.excess), which widens the intervals.
 
     Columns: those of GROUP, family_a, family_b (in schema.FAMILIES order), kernel, low, high, below, above,
     faster_below, faster_above (the first crossing, see Crossing; NaN or '' where there is none), others (a list of
@@ -88,7 +89,7 @@ def crossovers(cells: pd.DataFrame, seed: int = 0, draws: int = DRAWS) -> pd.Dat
     found: list[dict[str, Any]] = []
     for key, group in rows.groupby(list(GROUP), sort=True):
         rng = np.random.default_rng([seed, zlib.crc32(repr(key).encode())])
-        sizes, best, drawn = _family_times(group, families, draws, rng)
+        sizes, best, drawn = _family_times(group, families, draws, rng, excess)
         for a, b in itertools.combinations(range(len(families)), 2):
             common = np.isfinite(best[a]) & np.isfinite(best[b])
             pair = (families[a], families[b])
@@ -107,7 +108,7 @@ _NO_CROSSING = {**dict.fromkeys(_CROSSING_COLUMNS[:5], math.nan), "faster_below"
 
 
 def _family_times(
-    group: pd.DataFrame, families: Sequence[str], draws: int, rng: np.random.Generator
+    group: pd.DataFrame, families: Sequence[str], draws: int, rng: np.random.Generator, excess: float
 ) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
     """Kernel sizes (K,), each family's best time (F, K), and bootstrap draws of it (F, K, draws); NaN: not measured."""
     sizes = np.unique(group["kernel"].to_numpy())
@@ -116,6 +117,8 @@ def _family_times(
     best = np.full((len(families), len(sizes)), np.nan)
     drawn = np.full((*best.shape, draws), np.nan)
     medians = _drawn_medians(group, draws, rng)
+    if excess:  # of a ratio of two, so that each has half of its variance
+        medians = medians * np.exp(excess / math.sqrt(2) * rng.standard_normal(medians.shape))
     f, k = group["f"].to_numpy(), np.searchsorted(sizes, group["kernel"].to_numpy())
     # every backend takes part in every draw: which of a family is the fastest is as uncertain as its time
     np.fmin.at(best, (f, k), group["execute_s"].to_numpy())

@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from convbench.analysis.schema import CELL, WHOLE, fits
+from convbench.analysis.schema import CELL, PAIR_COLUMNS, WHOLE, fits
+from convbench.evidence import merged
 
 Record = dict[str, Any]
 
@@ -21,7 +22,8 @@ _TEXTS = {
 }  # fmt: skip
 _NUMBERS = {
     "load_s": "load_seconds", "store_s": "store_seconds", "error_over_bound": "error_over_bound",
-    "evidence_memory": "peak_memory_bytes",
+    "error_ulp": "error_ulp", "evidence_memory": "peak_memory_bytes", "startup_s": "startup_seconds",
+    "first_plan_s": "first_plan_seconds", "first_execute_s": "first_execute_seconds",
 }  # fmt: skip
 _OTHERS = {"worst_index": "worst_index", "samples": "execute", "one_shot": "one_shot", "plan": "plan"}
 _FIELDS = {**_TEXTS, **_NUMBERS, **_OTHERS}
@@ -36,12 +38,15 @@ class Evidence:
     """What one file says: cells by key, gates by what was judged, runs by id; later lines supersede earlier.
 
     A cell is kept as the values of _FIELDS alone, taken while its record is fresh: looking them up in a million old
-    dictionaries costs as much time as parsing did.
+    dictionaries costs as much time as parsing did. pairs: the second halves of A/A pairs. parts: the lines of a cell,
+    or a pair, that came from several processes of one run.
     """
 
     cells: dict[tuple[Any, ...], tuple[Any, ...]] = field(default_factory=dict)
     gates: dict[tuple[Any, ...], Record] = field(default_factory=dict)
     runs: dict[str, Record] = field(default_factory=dict)
+    pairs: dict[tuple[Any, ...], Record] = field(default_factory=dict)
+    parts: dict[tuple[Any, ...], list[Record]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def cell_frame(self) -> pd.DataFrame:
@@ -60,7 +65,22 @@ class Evidence:
             else:
                 read = {"worst_index": _index, "samples": samples_of}.get(name)
                 frame[name] = pd.Series([read(v) for v in column] if read else list(column), dtype=object)
+                if name == "samples":
+                    frame["processes"] = pd.Series([processes_of(v) for v in column], dtype=object)
+        # "cold" is from nothing: the library imported and compiled, then the first plan of this problem
+        frame["first_plan_s"] += frame.pop("startup_s")
         return frame
+
+    def pair_frame(self) -> pd.DataFrame:
+        """One row an A/A pair: its key, and the samples of both halves by process; those without both are left out."""
+        rows = []
+        for key, record in self.pairs.items():
+            cell = dict(zip(_FIELDS, self.cells.get(key, ()), strict=False))
+            first, second = cell.get("samples"), record.get("execute")
+            row = (samples_of(first), processes_of(first), samples_of(second), processes_of(second))
+            if cell.get("status") == "ok" and row[0] and row[2]:
+                rows.append((*key, *row))
+        return pd.DataFrame(rows, columns=[*CELL, *PAIR_COLUMNS[-4:]])
 
 
 def read_evidence(path: Path) -> Evidence:
@@ -96,7 +116,11 @@ def _add(evidence: Evidence, record: Any) -> str:
         if kind == "cell":
             if record["status"] not in _EVIDENCE_STATUSES:
                 return f"has an unknown status {str(record['status'])[:40]!r}"
-            evidence.cells[_key(record)] = tuple(map(record.get, _FIELDS.values()))
+            key = _key(record)
+            evidence.cells[key] = tuple(map(_whole(evidence, kind, key, record).get, _FIELDS.values()))
+        elif kind == "pair":
+            key = _key(record)
+            evidence.pairs[key] = _whole(evidence, kind, key, record)
         elif kind == "gate":
             setting = [str(record.get(name)) for name in _GATED_ON]
             key = (str(record["backend"]), int(record["ndim"]), str(record["dtype"]), *setting)
@@ -108,6 +132,18 @@ def _add(evidence: Evidence, record: Any) -> str:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         return f"is an incomplete {kind} record ({type(error).__name__}: {str(error)[:60]})"
     return ""
+
+
+def _whole(evidence: Evidence, kind: str, key: tuple[Any, ...], record: Record) -> Record:
+    """The record, with the lines that other processes of the same run wrote of this cell before it."""
+    process = record.get("process")
+    if type(process) is not int:
+        return record
+    parts = evidence.parts.setdefault((kind, *key), [])
+    if process == 0 or (parts and parts[0].get("run") != record.get("run")):
+        parts.clear()
+    parts.append(record)
+    return merged(parts)
 
 
 def _key(record: Record) -> tuple[Any, ...]:
@@ -125,6 +161,14 @@ def _text(value: Any) -> str:
 
 def _index(value: Any) -> tuple[int, ...] | None:
     return tuple(value) if isinstance(value, list) and all(type(i) is int and abs(i) < 2**53 for i in value) else None
+
+
+def processes_of(timing: Any) -> list[int]:
+    """How many of a timing's samples came from each process; all from one, unless it says otherwise."""
+    samples = samples_of(timing)
+    sizes = timing.get("processes") if isinstance(timing, dict) else None
+    known = isinstance(sizes, list) and all(type(n) is int and n > 0 for n in sizes) and sum(sizes) == len(samples)
+    return list(sizes or []) if known else [len(samples)] if samples else []
 
 
 def samples_of(timing: Any) -> list[float]:

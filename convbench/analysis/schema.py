@@ -15,13 +15,18 @@ FAMILIES = ("direct", "separable", "fft", "framework")
 
 TEXT = ("layout", "backend", "dtype", "mode", "device")
 WHOLE = ("image", "kernel", "threads")
-SECONDS = ("execute_s", "execute_low_s", "execute_high_s", "one_shot_s", "plan_s", "load_s", "store_s")
+SECONDS = (
+    "execute_s", "execute_low_s", "execute_high_s", "one_shot_s", "plan_s", "load_s", "store_s",
+    "first_plan_s", "first_execute_s",
+)  # fmt: skip
 COLUMNS = (
     *WHERE, "date", "layout", "backend", "family", "library", "library_version",
     "image", "kernel", "dtype", "mode", "device", "threads",
-    "status", "reason", *SECONDS, "peak_memory_bytes", "error_over_bound", "worst_index",
-    "input_sha256", "stopped", "samples", "measured_at",
+    "status", "reason", *SECONDS, "peak_memory_bytes", "error_over_bound", "error_ulp", "worst_index",
+    "input_sha256", "stopped", "samples", "processes", "measured_at",
 )  # fmt: skip
+# A/A pairs: a cell sampled twice, under two names.
+PAIR_COLUMNS = (*WHERE, *CELL, "samples_a", "processes_a", "samples_b", "processes_b")
 
 
 def fits(name: str, value: object) -> bool:

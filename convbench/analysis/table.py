@@ -17,7 +17,7 @@ import pandas as pd
 from convbench.analysis.asvfile import AsvFile, load_benchmarks, read_asv_file
 from convbench.analysis.evidence import Evidence, Record, read_evidence, samples_of
 from convbench.analysis.medians import median_intervals
-from convbench.analysis.schema import CELL, COLUMNS, SECONDS, TEXT, WHERE, WHOLE
+from convbench.analysis.schema import CELL, COLUMNS, PAIR_COLUMNS, SECONDS, TEXT, WHERE, WHOLE
 from convbench.ceilings import FILE, Ceilings, read_ceilings
 from convbench.errors import StorageError
 from convbench.evidence import SUFFIX
@@ -43,6 +43,7 @@ class Results:
     cells: one row for each machine x commit x env x cell, columns as in schema.COLUMNS; commit is its first 8 digits,
         date the commit's, times in seconds, `samples` a list of seconds a call, [] where none were kept.
     gate: one row for each backend x ndim x dtype that was judged. machines: name -> asv's machine file.
+    pairs: one row for each A/A pair, columns as in schema.PAIR_COLUMNS.
     runs: ((machine, commit, env), run record). problems: (file, what was wrong with it).
     ceilings: name of a machine -> number of threads -> its measured peaks.
     """
@@ -53,6 +54,7 @@ class Results:
     runs: list[tuple[Where, Record]]
     problems: list[tuple[str, str]]
     ceilings: dict[str, dict[int, Ceilings]] = field(default_factory=dict)
+    pairs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(PAIR_COLUMNS)))
 
 
 def read_results(results_dir: str | Path, conf: Any = None, progress: Progress | None = None) -> Results:
@@ -70,6 +72,7 @@ def read_results(results_dir: str | Path, conf: Any = None, progress: Progress |
     machines: dict[str, dict[str, Any]] = {}
     tables: list[pd.DataFrame] = []
     gates: list[Record] = []
+    pairs: list[pd.DataFrame] = []
     runs: list[tuple[Where, Record]] = []
     with _no_garbage_collection():
         benchmarks = _benchmarks(root, conf, problems)
@@ -86,12 +89,15 @@ def read_results(results_dir: str | Path, conf: Any = None, progress: Progress |
             tables.append(_cells(asv, evidence).assign(**place, date=_date(asv, evidence)))
             gates += [{**g, **place} for g in evidence.gates.values()]
             runs += [(where, r) for r in evidence.runs.values()]
+            if evidence.pairs:
+                pairs.append(evidence.pair_frame().assign(**place))
         cells = _concat(tables)
     if cells.empty:
         found = "".join(f"\n  {file}: {wrong}" for file, wrong in problems[:20])
         raise StorageError(f"no results in {root}{': nothing there can be read' if found else ''}; {remedy}{found}")
     ceilings = _ceilings(root, {machine: folder for folder, machine, _ in todo}, problems)
-    return Results(cells, _gate_frame(gates), machines, runs, problems, ceilings)
+    twice = pd.concat(pairs, ignore_index=True) if pairs else pd.DataFrame(columns=list(PAIR_COLUMNS))
+    return Results(cells, _gate_frame(gates), machines, runs, problems, ceilings, twice[list(PAIR_COLUMNS)])
 
 
 def _benchmarks(root: Path, conf: Any, problems: list[tuple[str, str]]) -> Any:
@@ -226,6 +232,7 @@ def _settle_times(table: pd.DataFrame) -> None:
     missing = samples.isna()
     samples[missing] = [[] for _ in range(int(missing.sum()))]
     table["samples"] = samples
+    table["processes"] = [_processes(p, len(s)) for p, s in zip(table["processes"], samples, strict=True)]
     bare = table["execute_s"].isna() | table["execute_low_s"].isna() | table["execute_high_s"].isna()
     bare &= samples.str.len().gt(0) & (table["status"] == "ok")
     if bare.any():
@@ -236,6 +243,11 @@ def _settle_times(table: pd.DataFrame) -> None:
         bare = table[column].isna() & table[timing].notna() & (table["status"] == "ok")
         kept = [samples_of(t) for t in table.loc[bare, timing]]
         table.loc[bare, column] = [statistics.median(s) if s else math.nan for s in kept]
+
+
+def _processes(sizes: Any, count: int) -> list[int]:
+    """How many of so many samples came from each process; all from one where that is not known."""
+    return sizes if isinstance(sizes, list) and sum(sizes) == count else [count] if count else []
 
 
 def _empty_numbers() -> pd.DataFrame:
