@@ -1,9 +1,9 @@
 """How large a difference must be before it may be called one: calibrated on pairs that are the same.
 
-Two cells are compared by the logarithm of the ratio of their times, process by process, for both were sampled side by
-side in each. Its standard error comes from the samples. What it misses (how memory and code happened to be laid out in
-a process) shows in the A/A pairs of the run, one backend under two names: they say how much must be added to the error,
-and how many standard errors the luckiest of equals reach. Below that limit two cells are a tie.
+Two cells are compared by the logarithm of the ratio of their times, round by round, for both were sampled within the
+same milliseconds. Its standard error comes from the samples. What it misses (how memory and code happened to be laid out
+in a process) shows in the A/A pairs of the run, one backend under two names: they say how much must be added to the
+error, and how many standard errors the luckiest of equals reach. Below that limit two cells are a tie.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ FALSE_ALARMS = 0.025
 FEWEST_PAIRS = 20
 # No limit is below this many standard errors, however quiet the pairs were: a normal distribution's at FALSE_ALARMS.
 LEAST_QUANTILE = 2.24
+# The error of a process's median is taken to be no less: a few samples may agree by chance, and must not outweigh all.
+LEAST_ERROR = 0.004
+FEW_SAMPLES_ERROR = 0.1
 _NORMAL_MEDIAN = 0.6745  # of |z|
 _LARGEST_EXCESS = 1.0
 
@@ -72,15 +75,15 @@ def calibrate(pairs: pd.DataFrame) -> Noise:
     further pair with probability 1 - FALSE_ALARMS whatever the distribution is, if there are enough pairs, else it is
     the largest seen.
     """
-    if len(pairs) < FEWEST_PAIRS:
-        return UNCALIBRATED
     values = pairs[["samples_a", "processes_a", "samples_b", "processes_b"]].itertuples(index=False, name=None)
-    found = np.array([log_ratio(*row) for row in values])
-    return _calibrated(np.abs(found[:, 0]), found[:, 1])
+    found = np.array([log_ratio(*row) for row in values]).reshape(-1, 2)
+    return calibrated_on(np.abs(found[:, 0]), found[:, 1])
 
 
-def _calibrated(distances: Floats, errors: Floats) -> Noise:
-    """distances: |log ratio| of equals."""
+def calibrated_on(distances: Floats, errors: Floats) -> Noise:
+    """As `calibrate`, from the |log ratio| of equals and their standard errors."""
+    if len(distances) < FEWEST_PAIRS:
+        return UNCALIBRATED
     excess = _excess(distances, errors)
     ratios = np.sort(distances / np.maximum(np.hypot(errors, excess), 1e-12))
     rank = min(math.ceil((len(ratios) + 1) * (1 - FALSE_ALARMS)), len(ratios))
@@ -105,86 +108,80 @@ def _excess(distances: Floats, errors: Floats) -> float:
 def log_ratio(
     samples_a: Sequence[float], processes_a: Sequence[int], samples_b: Sequence[float], processes_b: Sequence[int]
 ) -> tuple[float, float]:
-    """Natural logarithm of time a over time b, and its standard error from the samples.
+    """Natural logarithm of time a over time b, and its standard error from the samples; see `Rounds.against`.
 
-    processes: how many samples came from each process, in order; equally many processes are taken to be the same ones.
+    processes: how many samples came from each process, in order.
     """
-    a, b = Medians.of([samples_a], [processes_a]), Medians.of([samples_b], [processes_b])
+    a, b = Rounds.of([samples_a], [processes_a]), Rounds.of([samples_b], [processes_b])
     estimates, errors = a.against(b, np.zeros(1, int))
     return float(estimates[0]), float(errors[0])
 
 
 @dataclass(frozen=True)
-class Medians:
-    """Log medians of cells, process by process, and their standard errors: (cells, processes), padded with NaN."""
+class Rounds:
+    """Logarithms of the samples of cells: an array (cells, processes, rounds), padded with NaN.
+
+    Each round of a process sampled every cell of a group once, so that samples of the same round share what the machine
+    did in those milliseconds.
+    """
 
     log: Floats
-    error: Floats
 
     @staticmethod
-    def of(samples: Sequence[Sequence[float]], processes: Sequence[Sequence[int]]) -> Medians:
-        """From each cell's samples and how many of them came from each process."""
-        parts = [_parts(s, p) for s, p in zip(samples, processes, strict=True)]
-        most = max(map(len, parts), default=0)
-        log, error = np.full((len(parts), most), np.nan), np.full((len(parts), most), np.nan)
-        rows = np.repeat(np.arange(len(parts)), [len(p) for p in parts])
-        columns = np.array([i for p in parts for i in range(len(p))], dtype=int)
-        pieces = [piece for p in parts for piece in p]
-        if pieces:
-            log[rows, columns], error[rows, columns] = _log_medians(pieces)
-        return Medians(log, error)
+    def of(samples: Sequence[Sequence[float]], processes: Sequence[Sequence[int]]) -> Rounds:
+        """From each cell's samples and how many of them came from each process; from one, if that does not fit."""
+        sizes = [list(p) if sum(p) == len(s) else [len(s)] for s, p in zip(samples, processes, strict=True)]
+        shape = (len(sizes), max(map(len, sizes), default=0), max((n for p in sizes for n in p), default=0))
+        log = np.full(shape, np.nan)
+        flat = [n for p in sizes for n in p]
+        if flat:
+            cell = np.repeat(np.arange(len(sizes)), [sum(p) for p in sizes])
+            process = np.repeat([i for p in sizes for i in range(len(p))], flat)
+            place = np.arange(len(cell)) - np.repeat(np.cumsum(flat) - flat, flat)
+            log[cell, process, place] = np.log(np.concatenate([np.asarray(s, float) for s in samples]))
+        return Rounds(log)
 
-    def against(self, other: Medians, index: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
+    def against(self, other: Rounds, index: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Log ratio of each cell to the cell of `other` at its index, and the standard error of it.
 
-        The larger of two errors: what the scatter of samples explains, and what the processes' ratios scatter.
+        In each process the median over the rounds of the log ratio of the two samples: a slow moment of the machine
+        falls on both. Then their mean, weighted by the inverse of their variances.
         """
-        log, error = other.log[index], other.error[index]
-        width = max(self.log.shape[1], log.shape[1])
-        mine, theirs = _wide(self.log, width), _wide(log, width)
-        together = np.isfinite(mine) & np.isfinite(theirs)
-        paired = (np.isfinite(mine) == np.isfinite(theirs)).all(axis=1)
-        count = np.maximum(together.sum(axis=1), 1)
-        with np.errstate(invalid="ignore"):
-            ratios = np.where(together, mine - theirs, np.nan)
-        estimate = np.where(paired, _mean(ratios), _mean(mine) - _mean(theirs))
-        squares = _wide(self.error, width) ** 2, _wide(error, width) ** 2
-        within = sum(_mean(s) / np.maximum(np.isfinite(s).sum(axis=1), 1) for s in squares)
-        deviations = np.where(together, ratios - estimate[:, None], 0.0)
-        between = np.where(paired & (count > 1), (deviations**2).sum(axis=1) / np.maximum(count - 1, 1) / count, 0.0)
-        return estimate, np.sqrt(np.maximum(within, between))
+        shape = np.maximum(self.log.shape, (0, *other.log.shape[1:]))[1:]
+        mine, theirs = _wide(self.log, shape), _wide(other.log, shape)[index]
+        median, error = _medians(mine - theirs)
+        # measured in unequal numbers of processes, so not side by side: all samples of the one against all of the other
+        apart = np.isfinite(mine).any(axis=2).sum(axis=1) != np.isfinite(theirs).any(axis=2).sum(axis=1)
+        if apart.any():
+            (a, error_a), (b, error_b) = (_medians(x[apart].reshape(int(apart.sum()), 1, -1)) for x in (mine, theirs))
+            median[apart], error[apart] = np.nan, np.nan
+            median[apart, :1], error[apart, :1] = a - b, np.hypot(error_a, error_b)
+        weights = np.where(np.isfinite(median), 1 / (error**2 + LEAST_ERROR**2), 0.0)
+        total = weights.sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (weights * np.nan_to_num(median)).sum(axis=1) / total, np.sqrt(1 / total)
 
 
-def _parts(samples: Sequence[float], processes: Sequence[int]) -> list[Sequence[float]]:
-    if sum(processes) != len(samples):
-        return [samples] if len(samples) else []
-    ends = np.cumsum(processes).tolist()
-    return [samples[end - size : end] for end, size in zip(ends, processes, strict=True) if size]
+def _medians(values: Floats) -> tuple[Floats, Floats]:
+    """Medians over the last axis, NaN apart, and their standard errors: 1.2533 sigma / sqrt(n), sigma = IQR / 1.349."""
+    ordered = np.sort(values, axis=-1)  # NaN last
+    count = np.isfinite(values).sum(axis=-1)
+    low, middle, high = (_quantile(ordered, count, q) for q in (0.25, 0.5, 0.75))
+    # fewer than three have no quartiles worth the name, and are taken to scatter as their range does
+    spread = np.where(count > 2, (high - low) / 1.349, np.where(count > 1, 2 * (high - low), FEW_SAMPLES_ERROR))
+    return middle, 1.2533 * spread / np.sqrt(np.maximum(count, 1))
 
 
-def _log_medians(pieces: Sequence[Sequence[float]]) -> tuple[Floats, Floats]:
-    """Log of each median, and its standard error: 1.2533 sigma / sqrt(n), sigma = IQR / 1.349, as of normal scatter."""
-    sizes = np.array([len(p) for p in pieces])
-    padded = np.full((len(pieces), int(sizes.max())), np.inf)
-    padded[np.arange(padded.shape[1]) < sizes[:, None]] = np.concatenate([np.asarray(p, float) for p in pieces])
-    padded.sort(axis=1)
-    low, middle, high = (_quantile(padded, sizes, q) for q in (0.25, 0.5, 0.75))
-    # fewer than three samples have no quartiles worth the name: the spread between processes has to tell
-    return np.log(middle), np.where(sizes > 2, 1.2533 / 1.349 * (high - low) / middle / np.sqrt(sizes), 0.0)
-
-
-def _quantile(ordered: Floats, sizes: npt.NDArray[np.int64], q: float) -> Floats:
-    rows, at = np.arange(len(sizes)), q * (sizes - 1)
+def _quantile(ordered: Floats, count: npt.NDArray[np.int64], q: float) -> Floats:
+    at = q * np.maximum(count - 1, 0)
     below = np.floor(at).astype(int)
-    above = np.minimum(below + 1, sizes - 1)
-    first, second = ordered[rows, below], ordered[rows, above]
+    above = np.minimum(below + 1, np.maximum(count - 1, 0))
+    if not ordered.shape[-1]:
+        return np.full(count.shape, np.nan)
+    first, second = (np.take_along_axis(ordered, i[..., None], axis=-1)[..., 0] for i in (below, above))
     return first + (second - first) * (at - below)
 
 
-def _wide(values: Floats, width: int) -> Floats:
-    return np.pad(values, ((0, 0), (0, width - values.shape[1])), constant_values=np.nan)
-
-
-def _mean(values: Floats) -> Floats:
-    known = np.isfinite(values)
-    return np.where(known, values, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+def _wide(values: Floats, shape: npt.NDArray[np.int64]) -> Floats:
+    missing = np.subtract(shape, values.shape[1:])
+    return np.pad(values, ((0, 0), (0, missing[0]), (0, missing[1])), constant_values=np.nan)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import pandas as pd
 
-from convbench.analysis.noise import Medians, Noise
+from convbench.analysis.noise import Noise, Rounds
 from convbench.analysis.schema import GROUP, measured
 
 QUESTION = (*GROUP, "kernel")
@@ -27,8 +27,8 @@ def regret(cells: pd.DataFrame, noise: Noise, without: Collection[str] = ()) -> 
     groups = rows.groupby(list(QUESTION), sort=False, dropna=False)
     place = groups.cumcount().to_numpy()
     first = np.flatnonzero(place == 0)[groups.ngroup().to_numpy()] if len(rows) else place
-    medians = Medians.of(*_samples(rows))
-    distance, error = medians.against(medians, first)
+    rounds = Rounds.of(*_samples(rows))
+    distance, error = rounds.against(rounds, first)
     times = rows["execute_s"].to_numpy()
     limit = np.where(np.isfinite(error), noise.limits(error), np.inf)
     return rows.assign(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from convbench.analysis.noise import UNCALIBRATED, Medians, calibrate, log_ratio
+from convbench.analysis.noise import UNCALIBRATED, Rounds, calibrate, log_ratio
 
 HALVES = ["samples_a", "processes_a", "samples_b", "processes_b"]
 COMPARISONS = 200
@@ -100,15 +100,33 @@ def test_other_numbers_of_processes_can_be_compared():
 
 
 def test_processes_that_do_not_fit_the_samples_are_one():
-    kept = Medians.of([[1.0, 2.0, 3.0]], [[2, 2]])
-    assert np.exp(kept.log).tolist() == [[2.0]]
+    kept = Rounds.of([[1.0, 2.0, 3.0]], [[2, 2]])
+    assert np.exp(kept.log).tolist() == pytest.approx(np.array([[[1.0, 2.0, 3.0]]]))
+
+
+def test_a_slow_moment_that_both_share_says_nothing():
+    """Every second round twice as slow: medians of each alone would tell apart what is the same."""
+    moments = np.tile([1.0, 2.0], 10)
+    a, b = moments * 1.0, moments[:-3] * 1.001
+    estimate, error = log_ratio(a.tolist(), [20], b.tolist(), [17])
+    assert estimate == pytest.approx(-0.001, abs=1e-4)
+    assert error < 0.005
 
 
 def test_one_against_many_at_once():
     rng = np.random.default_rng(5)
-    samples = [(f * np.exp(0.01 * rng.standard_normal(10))).tolist() for f in (1, 2, 3)]
-    medians = Medians.of(samples, [[5, 5]] * 3)
-    estimates, errors = medians.against(medians, np.zeros(3, int))
-    for i in range(3):
-        assert (estimates[i], errors[i]) == pytest.approx(log_ratio(samples[i], [5, 5], samples[0], [5, 5]))
-    assert estimates == pytest.approx(np.log([1, 2, 3]), abs=0.02)
+    samples = [(f * np.exp(0.01 * rng.standard_normal(10))).tolist() for f in (1, 2, 3)] + [[4.0] * 3]
+    processes = [[5, 5]] * 3 + [[3]]
+    rounds = Rounds.of(samples, processes)
+    estimates, errors = rounds.against(rounds, np.zeros(4, int))
+    for i in range(4):
+        expected = log_ratio(samples[i], processes[i], samples[0], processes[0])
+        assert (estimates[i], errors[i]) == pytest.approx(expected)
+    assert estimates == pytest.approx(np.log([1, 2, 3, 4]), abs=0.02)
+
+
+def test_a_cell_without_samples_is_not_compared():
+    rounds = Rounds.of([[], [1.0, 1.1, 1.2]], [[], [3]])
+    estimates, errors = rounds.against(rounds, np.array([1, 1]))
+    assert not np.isfinite(estimates[0])
+    assert np.isfinite(estimates[1])
