@@ -32,9 +32,9 @@ PROBE_TERMS = 2e7
 PROBE_SECONDS = 0.1
 # Methods whose cost grows with the kernel's area; the others are never slow enough to be worth a prediction.
 GROWS_WITH_AREA = ("direct", "framework")
-ONE_SHOT_SECONDS = 0.3
+ONE_SHOT_SECONDS = 0.15
 """Time for repeating plan + execute, per cell."""
-MOST_ONE_SHOTS = 7
+MOST_ONE_SHOTS = 5
 TINY = 8
 """Image length of the problem on which a backend starts up: its import and compiling, next to no work."""
 AGAIN = " (again)"

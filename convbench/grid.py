@@ -119,7 +119,7 @@ PRESETS = {
                 Slice("rows.Rows", (512, 2048), (3, 15, 63)),
             ),
             Rule(warmup=0.01, seconds=0.12, hard_seconds=1.0, noise=0.01, patience=8, most=25, fewest=2),
-            budget=0.5,
+            budget=0.25,
             processes=3,
         ),
         Preset(

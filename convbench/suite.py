@@ -7,6 +7,7 @@ and the rest of the group is measured by a new worker.
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
 import sys
@@ -28,10 +29,13 @@ from convbench.grid import Preset, get_preset
 from convbench.problem import Problem
 from convbench.repository import find_root, repository
 from convbench.session import Session, asv_machine
-from convbench.worker import Worker
+from convbench.worker import Result, Worker, result_of
 
 Group = tuple[str, Problem, list[Backend]]
-Known = dict[str, dict[int, str]]
+Known = dict[str, dict[int, Result]]
+
+RIVALS = 10.0
+"""Cells that take longer than this times the best of their group are measured by one process: they lose anyway."""
 
 CEILINGS_SECONDS = 120.0
 """Beyond this the measurement of the ceilings is given up: it takes 10 s."""
@@ -161,11 +165,11 @@ def _measure_ceilings(groups: list[Group], folder: Path, root: Path, tell: Calla
 
 
 def _known(evidence: EvidenceFile, run: str) -> Known:
-    """What the run has measured: each cell's status, by process."""
+    """What the run has measured: each cell's result, by process."""
     known: Known = {}
     for entry in evidence.entries():
         if entry["kind"] == "cell" and entry["run"] == run:
-            known.setdefault(entry["key"], {})[entry.get("process", 0)] = entry["status"]
+            known.setdefault(entry["key"], {})[entry.get("process", 0)] = result_of(entry)
     return known
 
 
@@ -187,25 +191,36 @@ def _measure(
                     if progress:
                         progress(done, total, f"{where}: {text}")
 
-                # what the first could not measure, the others need not try
-                left = [b for b in backends if process not in found[b.name] and set(found[b.name].values()) <= {"ok"}]
+                rivals = _rivals(found) if process else set(found)
+                left = [b for b in backends if process not in found[b.name] and b.name in rivals]
                 while left:
                     worker = workers[process] = workers.get(process) or Worker(evidence.path, preset.name, run, process)
-                    statuses, culprit, why = worker.measure(layout, problem, left, tell)
-                    for name, status in statuses.items():
-                        found[name][process] = status
+                    results, culprit, why = worker.measure(layout, problem, left, tell)
+                    for name, result in results.items():
+                        found[name][process] = result
                     if culprit is None:
                         break
                     workers.pop(process).end()
                     backend = get_backend(culprit)
                     cell = Cell(culprit, backend.family, problem, "failed", why)
                     evidence.append(cell_entry(layout, cell, run, backend.library, backend.version(), process))
-                    found[culprit][process] = "failed"
+                    found[culprit][process] = ("failed", math.inf)
                     left.remove(backend)
             done += len(backends)
     finally:
         for worker in workers.values():
             worker.end()
+
+
+def _rivals(found: dict[str, dict[int, Result]]) -> set[str]:
+    """The cells of a group that are worth a second process: nothing was wrong with them, and they may be the best."""
+    times = {
+        name: max((seconds for _, seconds in results.values()), default=math.inf)
+        for name, results in found.items()
+        if all(status == "ok" for status, _ in results.values())
+    }
+    best = min(times.values(), default=math.inf)
+    return {name for name, seconds in times.items() if seconds <= RIVALS * best < math.inf}
 
 
 def _record(root: Path, config: Path, preset: Preset, bench: str | None, machine_name: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
+import statistics
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from convbench import recorded
 from convbench.backends import get_backend
@@ -21,6 +24,16 @@ SILENCE_SECONDS = 300.0
 """A worker that reports nothing for this long hangs: no single step of a cell within its budget takes this long."""
 
 
+Result = tuple[str, float]
+"""A cell's status, and the median of its time in seconds; infinite where it was not timed."""
+
+
+def result_of(entry: dict[str, Any]) -> Result:
+    """The result of a cell, from its line of evidence."""
+    execute = entry.get("execute")
+    return entry["status"], statistics.median(execute["samples"]) if execute else math.inf
+
+
 class Worker:
     """A spawned process, to be sent group after group."""
 
@@ -33,8 +46,8 @@ class Worker:
 
     def measure(
         self, layout: str, problem: Problem, backends: list[Backend], tell: Callable[[str], None]
-    ) -> tuple[dict[str, str], str | None, str]:
-        """Measure a group; returns each backend's status, None, ''; or nothing, what killed the worker, and how."""
+    ) -> tuple[dict[str, Result], str | None, str]:
+        """Measure a group; returns each backend's result, None, ''; or nothing, what killed the worker, and how."""
         at = backends[0].name
         try:
             self.pipe.send((layout, problem, [b.name for b in backends]))
@@ -75,7 +88,7 @@ def _work(pipe: Connection, path: Path, preset: str, run: str, process: int) -> 
                 layout, problem, [get_backend(n) for n in names], chosen, evidence, run, process,
                 progress=lambda done, total, text: pipe.send(("progress", text)),
             )  # fmt: skip
-            pipe.send(("done", {entry["backend"]: entry["status"] for entry in entries}))
+            pipe.send(("done", {entry["backend"]: result_of(entry) for entry in entries}))
         except KeyboardInterrupt:
             return
         except ConvbenchError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from convbench import suite
 from convbench.ceilings import read_ceilings, store_ceilings
 from convbench.evidence import merged
 from convbench.grid import get_preset
@@ -172,6 +174,15 @@ def test_killed_run_goes_on(clone, run):
     keys = [(e["key"], e["process"]) for e in evidence(clone) if e["kind"] == "cell"]
     assert len(keys) == len(set(keys))  # nothing was measured twice
     assert kept < set(keys)
+
+
+def test_only_rivals_are_measured_again():
+    found = {
+        "best": {0: ("ok", 1.0)}, "near": {0: ("ok", 9.0)}, "far": {0: ("ok", 11.0)}, "wrong": {0: ("failed", math.inf)},
+        "n/a": {0: ("n/a", math.inf)}, "broke": {0: ("ok", 1.0), 1: ("failed", math.inf)},
+    }  # fmt: skip
+    assert suite._rivals(found) == {"best", "near"}
+    assert suite._rivals({"wrong": {0: ("failed", math.inf)}}) == set()
 
 
 def test_a_wrong_backend_is_shown_failed_and_never_timed(clone, run, tmp_path):
