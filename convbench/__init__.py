@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from convbench.gate import check as check
     from convbench.identification import identify as identify
     from convbench.problem import Problem as Problem
+    from convbench.recommendation import recommend as recommend
     from convbench.verdict import Verdict as Verdict
 
 __version__ = "0.1.0"
@@ -37,6 +38,7 @@ _HOME = {
     "check": "gate",
     "identify": "identification",
     "Problem": "problem",
+    "recommend": "recommendation",
 }
 __all__ = [*_HOME, "__version__"]  # noqa: PLE0604
 

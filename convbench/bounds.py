@@ -62,10 +62,10 @@ def _log_samples(problem: Problem) -> float:
 
 
 def ulp_error(problem: Problem, errors: Array, wanted: Array) -> float | None:
-    """The largest of these |error| in units in the last place of the largest |wanted|: max |error| / (eps max |wanted|).
+    """The largest |error| in units in the last place of the largest |wanted|: max |error| / (eps max |wanted|).
 
-    eps: of the real dtype, 2 u; complex errors by their modulus. One unit for all samples, so that outputs that nearly
-    cancel do not decide; methods of every rounding class are measured by it. None where nothing but zero is wanted.
+    eps: of the real dtype, 2 u; complex errors by their modulus. One unit for all these samples, so that outputs that
+    nearly cancel do not decide; methods of every rounding class have the same. None where nothing but zero is wanted.
     """
     largest = np.abs(wanted).max()
     if not largest > 0:

@@ -25,7 +25,7 @@ from convbench.verdict import Verdict
 Status = Literal["ok", "failed", "n/a", "skipped"]
 Progress = Callable[[int, int, str], None]
 Certify = Callable[[Backend, Problem], Verdict]
-Twins = Callable[[list[str]], Collection[str]]
+Twins = Callable[[dict[str, float]], Collection[str]]
 
 # A probe image this many multiply-adds large takes some 10 ms with a slow direct method: cheap next to what it saves.
 PROBE_TERMS = 2e7
@@ -96,15 +96,15 @@ def measure_cells(
     rule: Rule | None = None,
     certify: Certify = certify,
     zero_mean: bool = False,
-    known: bool = False,
+    once: bool = True,
     twins: Twins | None = None,
     progress: Progress | None = None,
 ) -> list[Cell]:
     """Gate every backend on this problem and time those that are right, side by side in random order.
 
-    budget: seconds that one execution may take. zero_mean: image is zero-mean random data (a sharper checksum bound).
-    known: another process has measured these cells, so that only samples are wanted, no one-shots and no prediction.
-    twins: given the names of the backends that will be timed, those to be timed as A/A pairs.
+    budget: seconds that one execution may take; infinite: nothing is predicted. zero_mean: image is zero-mean random
+    data (a sharper checksum bound). once: also find what is done once: one-shots, transfers, memory.
+    twins: given the backends that will be timed, with the seconds of their first execution, those to be A/A pairs.
     Returns one Cell per backend, in the order given; a backend that raises becomes a failed cell, never an exception.
     """
     chosen = list(backends)
@@ -115,11 +115,12 @@ def measure_cells(
     for number, backend in enumerate(chosen):
         if progress:
             progress(number, total, f"gate {backend.name}")
-        cells[backend.name], plan = gated(backend, problem, kernel, math.inf if known else budget, certify, judge)
+        cells[backend.name], plan = gated(backend, problem, kernel, budget, certify, judge)
         if plan is not None:
             plans[backend.name] = plan
+    doubled = twins({name: cells[name].first_execute_seconds or 0.0 for name in plans}) if twins else ()
     for backend in chosen:
-        if twins and backend.name in plans and backend.name in twins([b.name for b in chosen if b.name in plans]):
+        if backend.name in plans and backend.name in doubled:
             twin, plan = gated(backend, problem, kernel, math.inf, certify, judge)
             if plan is None:
                 cells[backend.name] = twin
@@ -153,10 +154,10 @@ def measure_cells(
             try:
                 again = timings.get(backend.name + AGAIN)
                 cell = replace(cells[backend.name], execute=timings[backend.name], again=again)
-                if not known:
+                if once:
                     cell = replace(cell, **_transfers(plan, image))
                 del plan
-                cells[backend.name] = cell if known else replace(cell, **_one_shots(backend, problem, image, kernel))
+                cells[backend.name] = replace(cell, **_one_shots(backend, problem, image, kernel)) if once else cell
             except Exception as error:
                 fail(backend.name, error)
     if progress:

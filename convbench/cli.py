@@ -205,6 +205,100 @@ def compare(
 
 
 @main.command()
+@click.option("--image", metavar="ROWSxCOLUMNS", help="Shape of the image, e.g. 1024x768; one number for a signal.")
+@click.option("--kernel", metavar="ROWSxCOLUMNS", help="Shape of the kernel.")
+@click.option("--dtype", type=click.Choice(DTYPES), default="float32")
+@click.option("--images", type=int, help="How many with the same kernel; without it planning costs nothing.")
+@click.option("--separable", is_flag=True, help="The kernel is an outer product.")
+@click.option("--threads", type=click.IntRange(min=1), default=1, help="The most to use.")
+@click.option("--device", default="cpu", help="cpu or cuda:N.")
+@click.option("--mode", type=click.Choice(MODES), default="same")
+@click.option("--table", metavar="FILE", help="A table that --export wrote; by default this machine's measurements.")
+@click.option("--results", metavar="DIR", help="Answer from this folder of results.")
+@click.option("--export", metavar="FILE", help="Write the table, for programs without convbench; needs no image.")
+@as_json
+def recommend(
+    image: str | None, kernel: str | None, table: str | None, results: str | None, export: str | None, as_json: bool,
+    **settings: Any,
+) -> None:  # fmt: skip
+    """Say which backend to use for an image and a kernel of these shapes; nothing is timed."""
+    from convbench import recommendation
+    from convbench.files import atomic_write
+
+    if export:
+        chooser, _ = recommendation.find(table, results)
+        if chooser is None:
+            raise ArgumentError("there is no table to export: nothing was measured here; `convbench run` measures")
+        atomic_write(export, recommendation.as_json(chooser.table))
+        click.echo(f"wrote {export}", err=as_json)
+    if image is None or kernel is None:
+        if export and image is kernel is None:
+            return
+        raise ArgumentError("recommend needs --image and --kernel, e.g. --image 1024x1024 --kernel 31x31")
+    shapes = recommendation.parse_shape("--image", image), recommendation.parse_shape("--kernel", kernel)
+    found = recommendation.recommend(*shapes, table=table, results=results, **settings)
+    if as_json:
+        console.print_json(found.as_dict())
+    else:
+        click.echo(str(found))
+
+
+@main.command()
+@click.option("--family", "families", nargs=2, metavar="A B", required=True,
+              help="Two of direct, separable, fft, framework.")  # fmt: skip
+@click.option("--image", metavar="HxW", help="Pixels, with k x k kernels. [default: 1024x1024]")
+@click.option("--signal", type=click.IntRange(min=1), metavar="N", help="Instead of an image a signal, with k taps.")
+@click.option("--rows", is_flag=True, help="1 x k kernels on the image.")
+@click.option("--dtype", type=click.Choice(DTYPES), default="float32")
+@click.option("--threads", type=click.IntRange(min=1), default=1)
+@click.option("--device", default="cpu", help="cpu or cuda:N.")
+@click.option("--backend", "backends", multiple=True, metavar="NAME", help="May be repeated; all of both families.")
+@click.option("--min", "smallest", type=click.IntRange(min=1), default=3, help="Smallest kernel size.")
+@click.option("--max", "largest", type=click.IntRange(min=1), help="Largest. [default: 101; signals and rows 1025]")
+@click.option("--budget", type=click.FloatRange(0, min_open=True), default=1.0, help="Seconds an execution may take.")
+@click.option("--all-kinds", "every_kind", is_flag=True, help="Even, FFT-friendly and unfriendly sizes at any cost.")
+@click.option("--save", "path", metavar="FILE", help="Write the JSON there.")
+@as_json
+def crossover(
+    image: str | None, signal: int | None, families: tuple[str, str], path: str | None, as_json: bool, **settings: Any
+) -> None:
+    """Find the kernel size at which one family overtakes another, with few measurements."""
+    import json
+
+    from convbench.calibration import machine_noise
+    from convbench.crossover import answer, find_crossover
+    from convbench.crossover.find import RULE
+    from convbench.crossover.lengths import read_shape
+    from convbench.files import atomic_write
+    from convbench.processes import Processes
+
+    if signal is not None and (image is not None or settings["rows"]):
+        raise ArgumentError("--signal takes the place of --image and --rows; give one of them")
+    if path and (Path(path).is_dir() or not Path(path).absolute().parent.is_dir()):
+        raise ArgumentError(f"--save takes a file in a folder that exists, got {path!r}")
+    shape = (signal,) if signal is not None else read_shape(image or "1024x1024")
+    console.warn()
+    noise = machine_noise()
+    with Processes(2, RULE, settings["budget"]) as several, console.progress(lines=True) as progress:
+        found = find_crossover(families, shape, measure=several.measure, noise=noise, progress=progress, **settings)
+    if as_json:
+        console.print_json(answer.as_dict(found))
+    else:
+        click.echo(answer.sentence(found))
+        console.print_table(answer.columns(found), answer.rows(found))
+        for text in answer.remarks(found):
+            click.echo(text)
+    if path:
+        atomic_write(Path(path), json.dumps(answer.as_dict(found), indent=1) + "\n")
+    if found.interrupted:
+        raise SystemExit(130)
+    if found.failed:
+        raise GateError(f"wrong, so not timed: {', '.join(found.failed)}; `convbench check` tries small examples")
+    if not found.cells:
+        raise UnsupportedError("nothing could be timed, see above; `convbench list` shows what is installed")
+
+
+@main.command()
 @click.option("--preset", type=click.Choice(PRESETS), default="quick", help="How much to measure.")
 @click.option("--bench", metavar="REGEX", help='Only cells whose name matches, e.g. "image.*numba.*float32".')
 @click.option("--resume/--fresh", default=True, help="Go on where the last run stopped, or measure all again.")
@@ -227,6 +321,42 @@ def run(preset: str, bench: str | None, resume: bool) -> None:
         raise GateError(
             f"{len(outcome.failed)} cells failed and have no time; `convbench check BACKEND` tries small examples"
         )
+
+
+@main.command()
+@click.argument("base", metavar="A")
+@click.argument("new", metavar="[B]", default="HEAD")
+@click.option("--preset", type=click.Choice(PRESETS), default="quick", help="Which cells.")
+@click.option("--bench", metavar="REGEX", help="Only cells whose name matches.")
+@click.option("--backend", "backends", multiple=True, metavar="NAME", help="May be repeated; all by default.")
+@click.option("--rounds", type=int, default=12, help="The most rounds that a cell gets; at least 2.")
+@click.option("--budget", type=click.FloatRange(0, min_open=True), help="Seconds of measuring in all.")
+@click.option("--margin", default="5%", help="Differences up to which two times are the same.")
+@click.option("--strict", is_flag=True, help="Exit status 3 if there is a cell of which nothing can be told.")
+@click.option("--here", is_flag=True, help="In this Python, not in the environment that asv builds.")
+@click.option("--fresh", is_flag=True, help="Use nothing that was measured before.")
+@as_json
+def track(base: str, new: str, margin: str, strict: bool, as_json: bool, **settings: Any) -> None:
+    """Which of two commits is faster? A and B are revisions, or the word worktree.
+
+    Exit status: 0 nothing is slower or wrong, 1 something is, 2 bad usage, 3 see --strict.
+    """
+    from convbench import tracking
+
+    console.warn()
+    with console.progress(lines=True) as progress:
+        found = tracking.track(base, new, margin=tracking.relative(margin), progress=progress, **settings)
+    for text in found.notes:
+        click.echo(f"Note: {text}", err=True)
+    if as_json:
+        console.print_json(found.as_dict())
+    else:
+        console.print_table(tracking.COLUMNS, found.table())
+        for text in found.not_compared():
+            click.echo(f"not compared: {text}")
+        click.echo(found.summary())
+    if status := found.exit_status(strict):
+        raise SystemExit(status)
 
 
 @main.command()

@@ -11,6 +11,7 @@ import contextlib
 import functools
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from convbench.errors import StorageError
@@ -59,32 +60,59 @@ def known_ceilings() -> dict[str, float]:
         return DESKTOP
 
 
-def direct_seconds(problem: Problem) -> float:
-    """numba-direct, planned and executed once."""
+def estimates(problem: Problem, once: bool = False, ceilings: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Seconds of convbench's own backends by name, separable passes of rank 1; planning included where done once.
+
+    ceilings: another machine's; what they lack is DESKTOP's.
+    """
+    known = None if ceilings is None else DESKTOP | dict(ceilings)
+    found = {
+        "numba-direct": direct_seconds(problem, known),
+        "numba-separable": separable_seconds(problem, 1, known, once),
+        "pyfftw-overlap": fft_seconds(problem, known, once),
+    }
+    if problem.ndim == 1:
+        del found["numba-separable"]
+    return found
+
+
+def direct_seconds(problem: Problem, ceilings: Mapping[str, float] | None = None) -> float:
+    """numba-direct; what it plans is a call."""
     share = _DIRECT if problem.ndim == 2 else _SIGNAL
-    return _CALL + _sums(problem, problem.terms) / share + _traffic(problem)
+    return _CALL + _sums(problem, problem.terms, ceilings) / share + _traffic(problem, ceilings)
 
 
-def separable_seconds(problem: Problem, rank: int = 1) -> float:
-    """numba-separable, with finding the rank out."""
-    find = _RANK + _RANK_SAMPLE * problem.terms
-    return find + rank * (_sums(problem, sum(problem.kernel_shape)) / _PASSES + 2 * _traffic(problem))
+def separable_seconds(
+    problem: Problem, rank: int = 1, ceilings: Mapping[str, float] | None = None, once: bool = True
+) -> float:
+    """numba-separable; once: with finding the rank out."""
+    passes = _sums(problem, sum(problem.kernel_shape), ceilings) / _PASSES + 2 * _traffic(problem, ceilings)
+    return (rank_seconds(problem) if once else _CALL) + rank * passes
 
 
-def fft_seconds(problem: Problem) -> float:
+def rank_seconds(problem: Problem) -> float:
+    """To find out a kernel's rank."""
+    return _RANK + _RANK_SAMPLE * problem.terms
+
+
+def fft_seconds(problem: Problem, ceilings: Mapping[str, float] | None = None, once: bool = True) -> float:
     """pyfftw-overlap; 2.5 N log2 N operations for each of two real transforms of N samples."""
+    known = known_ceilings() if ceilings is None else ceilings
     samples = math.prod(n + k // 2 for n, k in zip(problem.image_shape, problem.kernel_shape, strict=True))
     work = 5.0 * samples * math.log2(samples + 1) * (2 if problem.is_complex else 1)
-    rate = 1e9 * known_ceilings()[f"fft_{problem.real_dtype.name}"] * _FFT * problem.threads
-    return _PLAN + _KERNEL * work / rate + 2 * _traffic(problem)
+    rate = 1e9 * known[f"fft_{problem.real_dtype.name}"] * _FFT * problem.threads
+    plan, kernel = (_PLAN, _KERNEL) if once else (_CALL, 1.0)
+    return plan + kernel * work / rate + 2 * _traffic(problem, ceilings)
 
 
-def _sums(problem: Problem, terms: int) -> float:
+def _sums(problem: Problem, terms: int, ceilings: Mapping[str, float] | None) -> float:
+    known = known_ceilings() if ceilings is None else ceilings
     operations = 2.0 * terms * math.prod(problem.output_shape) * (4 if problem.is_complex else 1)
-    return operations / (1e9 * known_ceilings()[f"fma_{problem.real_dtype.name}"] * problem.threads)
+    return operations / (1e9 * known[f"fma_{problem.real_dtype.name}"] * problem.threads)
 
 
-def _traffic(problem: Problem) -> float:
+def _traffic(problem: Problem, ceilings: Mapping[str, float] | None) -> float:
+    known = known_ceilings() if ceilings is None else ceilings
     size = math.prod(problem.image_shape) + math.prod(problem.output_shape)
     moved = size * problem.real_dtype.itemsize * (2 if problem.is_complex else 1)
-    return moved / (1e9 * known_ceilings()["copy_l3" if moved <= _L3 else "copy"])
+    return moved / (1e9 * known["copy_l3" if moved <= _L3 else "copy"])

@@ -53,6 +53,7 @@ def cell_entry(
         "error_ulp": cell.error_ulp,
         "worst_index": cell.worst_index,
         "input_sha256": cell.input_sha256,
+        "twin": cell.again is not None,
         "stopped": cell.execute.stopped if cell.execute else None,
         "execute": _timing(cell.execute),
         "one_shot": _timing(cell.one_shot),
@@ -66,24 +67,24 @@ def cell_entry(
     }
 
 
-def pair_entry(
-    layout: str, backend: str, problem: Problem, again: Timing, run: str, process: int = 0
-) -> dict[str, Any]:
-    """The second time of an A/A pair as a line of the evidence file; the cell's own line has the first."""
+def pair_entry(layout: str, cell: Cell, run: str, process: int = 0) -> dict[str, Any]:
+    """The two times of an A/A pair as a line of the evidence file; the first is the cell's own."""
+    problem = cell.problem
     return {
         "kind": "pair",
-        "key": cell_key(layout, backend, problem),
+        "key": cell_key(layout, cell.backend, problem),
         "run": run,
         "process": process,
         "layout": layout,
-        "backend": backend,
+        "backend": cell.backend,
         "image": problem.image_shape[-1],
         "kernel": problem.kernel_shape[-1],
         "dtype": problem.dtype,
         "mode": problem.mode,
         "device": problem.device,
         "threads": problem.threads,
-        "execute": _timing(again),
+        "execute": _timing(cell.execute),
+        "again": _timing(cell.again),
     }
 
 

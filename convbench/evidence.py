@@ -88,7 +88,7 @@ class EvidenceFile:
         return merged([found[process] for process in sorted(found)]) if found else None
 
 
-_TIMINGS = ("execute", "one_shot", "plan")
+_TIMINGS = ("execute", "again", "one_shot", "plan")
 
 
 def merged(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import zlib
 from pathlib import Path
@@ -20,6 +21,8 @@ from convbench.verdict import Failure, Verdict
 
 PAIRS = 2
 """Backends of each group that are timed twice: an A/A pair costs as much as a cell."""
+QUICK = 5.0
+"""Pairs take at most this times the quickest."""
 # Set for benchmark processes by whoever starts them: which run this is, its preset, where its evidence goes.
 RUN, PRESET, FOLDER = "CONVBENCH_RUN", "CONVBENCH_PRESET", "CONVBENCH_EVIDENCE_DIR"
 
@@ -72,12 +75,14 @@ def measure_group(
     evidence: EvidenceFile,
     run: str,
     process: int = 0,
+    twins: list[str] | None = None,
     progress: Any = None,
 ) -> list[dict[str, Any]]:
     """Measure these backends on one problem side by side, two of them as A/A pairs, and append the evidence.
 
     process: the first (0) also finds one-shots, transfers and memory; the others add samples to the cells that it
-    measured. The kernel is an outer product (rank 1), so that separable methods compete on the same data.
+    measured. twins: the pairs; some of the quickest by default. The kernel is an outer product (rank 1), so that
+    separable methods compete on the same data.
     """
 
     def certified(backend: Backend, problem: Problem) -> Verdict:
@@ -90,28 +95,31 @@ def measure_group(
         evidence.append(gate_entry(verdict, problem, run))
         return verdict
 
-    def twins(names: list[str]) -> list[str]:
-        return sorted(names, key=lambda name: zlib.crc32(cell_key(layout, name, problem).encode()))[:PAIRS]
+    def pairs(seconds: dict[str, float]) -> list[str]:
+        """Others in every group, so that all methods take part: but quick ones, which all processes measure."""
+        if twins is not None:
+            return twins
+        quick = [name for name, taken in seconds.items() if taken <= QUICK * min(seconds.values())]
+        return sorted(quick, key=lambda name: zlib.crc32(cell_key(layout, name, problem).encode()))[:PAIRS]
 
     cells = measure_cells(
         problem,
         backends,
         problem.image(),
         problem.kernel(separable=True),
-        budget=preset.budget,
+        budget=math.inf if process else preset.budget,
         rule=preset.rule,
         certify=certified,
         zero_mean=True,
-        known=process > 0,
-        twins=twins if len(backends) > 1 else None,
+        once=process == 0,
+        twins=pairs if len(backends) > 1 or twins else None,
         progress=progress,
     )
     entries = [
         cell_entry(layout, cell, run, backend.library, backend.version(), process)
         for cell, backend in zip(cells, backends, strict=True)
     ]
-    twice = [cell for cell in cells if cell.again and cell.status == "ok"]
-    pairs = [pair_entry(layout, c.backend, problem, c.again, run, process) for c in twice if c.again]
-    for entry in entries + pairs:
+    twice = [pair_entry(layout, cell, run, process) for cell in cells if cell.again and cell.status == "ok"]
+    for entry in entries + twice:
         evidence.append(entry)
     return entries

@@ -72,7 +72,7 @@ def run(
     root = find_root(root)
     name = asv_machine()
     config, commit, notes = repository(root)
-    groups = list(_groups(chosen, bench))
+    groups = list(groups_of(chosen, bench))
     if not groups:
         raise ArgumentError(
             f"no cell of preset {preset!r} matches {bench!r}; cells look like this: "
@@ -120,7 +120,7 @@ def publish(root: Path | None = None) -> Path:
     return root / "reports" / "asv" / "index.html"
 
 
-def _groups(preset: Preset, bench: str | None) -> Iterator[Group]:
+def groups_of(preset: Preset, bench: str | None) -> Iterator[Group]:
     """(layout, problem, backends) of a preset, those cells only that match the pattern."""
     try:
         pattern = re.compile(bench or "")
@@ -192,10 +192,13 @@ def _measure(
                         progress(done, total, f"{where}: {text}")
 
                 rivals = _rivals(found) if process else set(found)
+                twins = (
+                    [name for name, results in found.items() if 0 in results and results[0].twin] if process else None
+                )
                 left = [b for b in backends if process not in found[b.name] and b.name in rivals]
                 while left:
                     worker = workers[process] = workers.get(process) or Worker(evidence.path, preset.name, run, process)
-                    results, culprit, why = worker.measure(layout, problem, left, tell)
+                    results, culprit, why = worker.measure(layout, problem, left, twins, tell)
                     for name, result in results.items():
                         found[name][process] = result
                     if culprit is None:
@@ -204,7 +207,7 @@ def _measure(
                     backend = get_backend(culprit)
                     cell = Cell(culprit, backend.family, problem, "failed", why)
                     evidence.append(cell_entry(layout, cell, run, backend.library, backend.version(), process))
-                    found[culprit][process] = ("failed", math.inf)
+                    found[culprit][process] = Result("failed")
                     left.remove(backend)
             done += len(backends)
     finally:
@@ -215,9 +218,9 @@ def _measure(
 def _rivals(found: dict[str, dict[int, Result]]) -> set[str]:
     """The cells of a group that are worth a second process: nothing was wrong with them, and they may be the best."""
     times = {
-        name: max((seconds for _, seconds in results.values()), default=math.inf)
+        name: max((result.seconds for result in results.values()), default=math.inf)
         for name, results in found.items()
-        if all(status == "ok" for status, _ in results.values())
+        if all(result.status == "ok" for result in results.values())
     }
     best = min(times.values(), default=math.inf)
     return {name for name, seconds in times.items() if seconds <= RIVALS * best < math.inf}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import multiprocessing
-import os
 import statistics
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from convbench import recorded
 from convbench.backends import get_backend
@@ -19,19 +18,25 @@ from convbench.errors import ConvbenchError
 from convbench.evidence import EvidenceFile
 from convbench.grid import get_preset
 from convbench.problem import Problem
+from convbench.processes import keep_libraries_quiet
 
 SILENCE_SECONDS = 300.0
 """A worker that reports nothing for this long hangs: no single step of a cell within its budget takes this long."""
 
 
-Result = tuple[str, float]
-"""A cell's status, and the median of its time in seconds; infinite where it was not timed."""
+class Result(NamedTuple):
+    """What a process says of a cell: its median in seconds, infinite where it was not timed; whether as an A/A pair."""
+
+    status: str
+    seconds: float = math.inf
+    twin: bool = False
 
 
 def result_of(entry: dict[str, Any]) -> Result:
     """The result of a cell, from its line of evidence."""
     execute = entry.get("execute")
-    return entry["status"], statistics.median(execute["samples"]) if execute else math.inf
+    median = statistics.median(execute["samples"]) if execute else math.inf
+    return Result(entry["status"], median, bool(entry.get("twin")))
 
 
 class Worker:
@@ -45,12 +50,17 @@ class Worker:
         theirs.close()
 
     def measure(
-        self, layout: str, problem: Problem, backends: list[Backend], tell: Callable[[str], None]
+        self,
+        layout: str,
+        problem: Problem,
+        backends: list[Backend],
+        twins: list[str] | None,
+        tell: Callable[[str], None],
     ) -> tuple[dict[str, Result], str | None, str]:
         """Measure a group; returns each backend's result, None, ''; or nothing, what killed the worker, and how."""
         at = backends[0].name
         try:
-            self.pipe.send((layout, problem, [b.name for b in backends]))
+            self.pipe.send((layout, problem, [b.name for b in backends], twins))
             while self.pipe.poll(SILENCE_SECONDS):
                 kind, text = self.pipe.recv()
                 if kind == "done":
@@ -73,19 +83,16 @@ class Worker:
 
 def _work(pipe: Connection, path: Path, preset: str, run: str, process: int) -> None:
     """The worker's loop."""
-    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
-    # Idle OpenMP threads that spin would slow down whichever backend is sampled next.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    keep_libraries_quiet()
     evidence, chosen = EvidenceFile(path), get_preset(preset)
     while True:
         try:
-            layout, problem, names = pipe.recv()
+            layout, problem, names, twins = pipe.recv()
         except (EOFError, KeyboardInterrupt):
             return
         try:
             entries = recorded.measure_group(
-                layout, problem, [get_backend(n) for n in names], chosen, evidence, run, process,
+                layout, problem, [get_backend(n) for n in names], chosen, evidence, run, process, twins,
                 progress=lambda done, total, text: pipe.send(("progress", text)),
             )  # fmt: skip
             pipe.send(("done", {entry["backend"]: result_of(entry) for entry in entries}))

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from choosing import Law, cells, chooser_of
 from fakes import Absent, Right, Threaded, Wrong, use
 from scipy import signal
 
 import convbench
 from convbench import api, cost
+from convbench.analysis.chooser_quick import Decider
 from convbench.api import choose, convolve
+from convbench.backends import get_backend, list_backends
 from convbench.errors import ArgumentError, ConvbenchError, UnsupportedError
 from convbench.machine import cores
 from convbench.problem import Problem
@@ -20,7 +25,9 @@ IMAGE, KERNEL = RNG.uniform(-1, 1, (9, 12)), RNG.uniform(-1, 1, (3, 4))
 
 @pytest.fixture(autouse=True)
 def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three backends, and no measurements that were kept for this user."""
     Threaded.seen = []
+    monkeypatch.setattr(api, "_decider", lambda: None)
     use(monkeypatch, Right(), Threaded(), Absent())
 
 
@@ -116,6 +123,97 @@ def test_auto_goes_by_the_ceilings_of_the_machine(monkeypatch: pytest.MonkeyPatc
         api._seconds.cache_clear()
         chosen.append(choose(problem, kernel))
     assert chosen == ["pyfftw-overlap", "numba-direct"]
+
+
+def use_table(monkeypatch: pytest.MonkeyPatch, laws: dict[str, Law], names: set[str] | None = None) -> None:
+    """What was measured, and which backends "auto" may use."""
+    table = chooser_of(cells(laws, dtype="float64"), cells(laws, dtype="float64", layout="rows"))
+    decider = Decider(table, set(laws) if names is None else names)
+    monkeypatch.setattr(api, "_decider", lambda: decider)
+
+
+MEASURED = {
+    "numba-direct": Law("direct", lambda n, k: 1e-10 * n * n * k * k),
+    "fast-once": Law("fft", lambda n, k: 3e-9 * n * n, lambda n, k: 0.0),
+    "fast-later": Law("fft", lambda n, k: 1e-9 * n * n, lambda n, k: 1.0),
+    "two-passes": Law("separable", lambda n, k: 2e-10 * n * n, lambda n, k: 0.0),
+}
+
+
+def test_auto_goes_by_the_measurements_that_were_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_table(monkeypatch, MEASURED)
+    shapes = {"numba-direct": (3, 3), "fast-once": (15, 15)}
+    for name, shape in shapes.items():
+        assert choose(Problem((512, 512), shape, "float64"), RNG.uniform(-1, 1, shape)) == name
+        assert choose(Problem((700, 500), shape, "float64"), RNG.uniform(-1, 1, shape)) == name
+
+
+def test_auto_uses_measured_passes_for_kernels_of_low_rank_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_table(monkeypatch, MEASURED)
+    problem = Problem((512, 512), (15, 15), "float64")
+    assert choose(problem, np.ones((15, 15))) == "two-passes"
+    assert choose(problem, RNG.uniform(-1, 1, (15, 15))) == "fast-once"
+    two = np.ones((15, 15)) + np.multiply.outer(np.arange(15.0), np.arange(15.0) ** 2)
+    assert choose(problem, two) == "two-passes"
+    assert choose(Problem((512, 512), (1, 15), "float64"), np.ones((1, 15))) == "fast-once"
+
+
+def test_auto_leaves_out_what_is_not_light_or_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Heavy(Right):
+        name, library = "heavy", "tensorflow"
+
+        def version(self) -> str:
+            return "9"
+
+    use(monkeypatch, Right(), Absent(), Heavy())
+    laws = {name: Law("direct", lambda n, k: 1e-9 * n * n) for name in ("right", "absent", "heavy")}
+    decider = api.deciding(chooser_of(cells(laws)))
+    names = {one.name for own in decider.sets.values() for _, contenders in own for one in contenders}
+    assert names == {"right"}
+
+
+def test_every_library_of_its_own_backends_is_light_and_no_framework_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    light = {b.name for b in list_backends() if b.library in api.LIGHT}
+    own = {"numba-direct", "numba-separable", "pyfftw", "pyfftw-overlap", "scipy-direct", "scipy-fft", "numpy"}
+    assert own <= light
+    assert not any(b.remote or b.library in ("torch", "tensorflow", "jax", "keras") for b in map(get_backend, light))
+
+
+def test_where_nothing_was_measured_the_cost_model_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_table(monkeypatch, MEASURED)
+    for problem in (Problem((512, 512), (15, 15), "complex64"), Problem((5000,), (20,), "float64")):
+        assert api.expected(problem) == api.by_cost_model(problem)
+    problem = Problem((512, 512), (15, 15), "float64")
+    assert api.expected(problem) != api.by_cost_model(problem)
+    assert choose(problem, RNG.uniform(-1, 1, (15, 15)), api.by_cost_model) in ("numba-direct", "pyfftw-overlap")
+
+
+def test_the_measured_choice_is_what_convolves(monkeypatch: pytest.MonkeyPatch) -> None:
+    laws = {"right": Law("direct", lambda n, k: 1e-3), "right-threaded": Law("fft", lambda n, k: 5e-4)}
+    use_table(monkeypatch, laws)
+    assert np.allclose(convolve(IMAGE, KERNEL), signal.convolve2d(IMAGE, KERNEL))
+    assert Threaded.seen == [cores()]
+    use_table(monkeypatch, laws, {"right"})
+    convolve(IMAGE, KERNEL)
+    assert Threaded.seen == [cores()]
+
+
+def test_the_table_is_read_once_and_not_when_convbench_is_imported() -> None:
+    code = """
+import pathlib, sys
+opened = []
+read = pathlib.Path.read_bytes
+pathlib.Path.read_bytes = lambda path: (opened.append(path.name), read(path))[1]
+import convbench.api
+assert not opened, opened
+import numpy as np
+for n in (8, 9, 10):
+    convbench.convolve(np.ones((n, n)), np.ones((3, 3)))
+assert sum(name.startswith("chooser-") for name in opened) == 1, opened
+assert not {"pandas", "torch", "tensorflow", "jax"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(

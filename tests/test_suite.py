@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import signal
@@ -20,6 +19,7 @@ from convbench.ceilings import read_ceilings, store_ceilings
 from convbench.evidence import merged
 from convbench.grid import get_preset
 from convbench.machine import machine_name
+from convbench.worker import Result
 
 ROOT = Path(__file__).parent.parent
 CELLS = "Signal.*'(?:numpy|scipy-direct)', 4096, (?:9|33),"
@@ -108,7 +108,8 @@ def test_run_records_measures_and_resumes_nothing(clone, run):
     assert {e["process"] for e in evidence(clone) if e["kind"] == "cell"} == {0, 1}
     pairs = [e for e in evidence(clone) if e["kind"] == "pair"]
     assert len(pairs) == 2 * 2 * 2  # two backends, two groups, two processes
-    assert all(e["execute"]["samples"] for e in pairs)
+    assert all(e["execute"]["samples"] and e["again"]["samples"] for e in pairs)
+    assert len({(e["key"], e["process"]) for e in pairs}) == 8  # the same pairs in every process
     assert {e["backend"] for e in evidence(clone) if e["kind"] == "gate"} == {"numpy", "scipy-direct"}
     runs = [e for e in evidence(clone) if e["kind"] == "run"]
     assert [bool(r["finished"]) for r in runs] == [False, True]
@@ -178,11 +179,15 @@ def test_killed_run_goes_on(clone, run):
 
 def test_only_rivals_are_measured_again():
     found = {
-        "best": {0: ("ok", 1.0)}, "near": {0: ("ok", 9.0)}, "far": {0: ("ok", 11.0)}, "wrong": {0: ("failed", math.inf)},
-        "n/a": {0: ("n/a", math.inf)}, "broke": {0: ("ok", 1.0), 1: ("failed", math.inf)},
-    }  # fmt: skip
+        "best": {0: Result("ok", 1.0)},
+        "near": {0: Result("ok", 9.0)},
+        "far": {0: Result("ok", 11.0)},
+        "wrong": {0: Result("failed")},
+        "n/a": {0: Result("n/a")},
+        "broke": {0: Result("ok", 1.0), 1: Result("failed")},
+    }
     assert suite._rivals(found) == {"best", "near"}
-    assert suite._rivals({"wrong": {0: ("failed", math.inf)}}) == set()
+    assert suite._rivals({"wrong": {0: Result("failed")}}) == set()
 
 
 def test_a_wrong_backend_is_shown_failed_and_never_timed(clone, run, tmp_path):
@@ -243,7 +248,7 @@ def test_bare_asv_measures_for_itself_and_publishes_offline_pages(clone, run):
     assert status == 0, out
     page = (clone / "reports" / "asv" / "index.html").read_text()
     assert 'src="https:' not in page
-    assert "Crossover report" in page
+    assert 'href="../index.html"' in page
     (summary,) = (clone / "reports" / "asv").glob("graphs/**/summary.json")
     assert {row["pretty_name"].partition("(")[2] for row in json.loads(summary.read_text())} == {
         "'numpy', 4096, 9, 'float32', 'cpu', 1)"

@@ -38,7 +38,7 @@ class Evidence:
     """What one file says: cells by key, gates by what was judged, runs by id; later lines supersede earlier.
 
     A cell is kept as the values of _FIELDS alone, taken while its record is fresh: looking them up in a million old
-    dictionaries costs as much time as parsing did. pairs: the second halves of A/A pairs. parts: the lines of a cell,
+    dictionaries costs as much time as parsing did. pairs: A/A pairs. parts: the lines of a cell,
     or a pair, that came from several processes of one run.
     """
 
@@ -75,10 +75,9 @@ class Evidence:
         """One row an A/A pair: its key, and the samples of both halves by process; those without both are left out."""
         rows = []
         for key, record in self.pairs.items():
-            cell = dict(zip(_FIELDS, self.cells.get(key, ()), strict=False))
-            first, second = cell.get("samples"), record.get("execute")
+            first, second = record.get("execute"), record.get("again")
             row = (samples_of(first), processes_of(first), samples_of(second), processes_of(second))
-            if cell.get("status") == "ok" and row[0] and row[2]:
+            if row[0] and row[2]:
                 rows.append((*key, *row))
         return pd.DataFrame(rows, columns=[*CELL, *PAIR_COLUMNS[-4:]])
 

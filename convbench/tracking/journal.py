@@ -1,0 +1,69 @@
+"""What was measured, a line for every cell and round, so that a run that was stopped goes on: .asv/track/A-B.jsonl."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from convbench.errors import ConvbenchError, StorageError
+from convbench.evidence import EvidenceFile, now
+from convbench.tracking.sides import ROLES, Out, Sampled
+from convbench.tracking.verdicts import Round
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One track at a time in a clone; raises ConvbenchError for a second one."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise ConvbenchError(
+            f"another `convbench track` measures in this clone ({folder}), and two at once would disturb each other; "
+            f"wait for it to end"
+        ) from None
+    except OSError as error:
+        raise StorageError(f"cannot write to {folder}: {error.strerror}; make it writable and run again") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class Journal:
+    """Rounds of one pair of packages. Lines of another pair, machine, Python or convbench are kept and not used.
+
+    same: what all rounds must have in common. about: what else is known of the run. fresh: use none that are there.
+    """
+
+    def __init__(self, path: Path, same: list[str], about: Mapping[str, Any], fresh: bool) -> None:
+        self.path, self.file = path, EvidenceFile(path)
+        entries = list(self.file.entries())
+        runs = [e for e in entries if e["kind"] == "run" and e.get("same") == same and not fresh]
+        self.run: str = runs[-1]["run"] if runs else uuid.uuid4().hex[:12]
+        if not runs:
+            self.file.append({"kind": "run", "run": self.run, "started": now(), "same": same, **about})
+        mine = [e for e in entries if e.get("run") == self.run]
+        self.rounds: dict[str, list[Round]] = {}
+        for entry in mine:
+            if entry["kind"] == "round":
+                samples = {role: tuple(entry["samples"][role]) for role in ROLES}
+                self.rounds.setdefault(entry["key"], []).append(Sampled(samples).medians)
+        self.found = sum(map(len, self.rounds.values()))
+        self.out = {e["key"]: Out("n/a", e["reason"]) for e in mine if e["kind"] == "out" and e["verdict"] == "n/a"}
+
+    def append(self, key: str, found: Sampled | Out) -> None:
+        """Keep a round of a cell, or why it has none."""
+        entry: dict[str, Any]
+        if isinstance(found, Out):
+            entry = {"kind": "out", "verdict": found.verdict, "reason": found.reason}
+        else:
+            entry = {"kind": "round", "samples": found.samples}
+            self.rounds.setdefault(key, []).append(found.medians)
+        self.file.append({"key": key, "run": self.run, "time": now(), **entry})

@@ -1,0 +1,64 @@
+"""Rounds until there is a verdict: all cells first, then only those of which nothing can be told yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from convbench.tracking.verdicts import Calibration, Finding, Round, decide
+
+Out = TypeVar("Out")
+Progress = Callable[[int, int, str], None]
+
+FIRST_LOOK = 4
+"""Rounds before the first verdict: two in each half."""
+STEP = 2
+"""Rounds between one look and the next; every look is another occasion for a false alarm."""
+
+
+def pursue(
+    cells: Collection[str],
+    known: Mapping[str, Iterable[Round]],
+    take: Callable[[list[str]], Iterator[tuple[str, Round | Out]]],
+    *,
+    rounds: int,
+    margin: float,
+    stop: Callable[[], bool] = lambda: False,
+    progress: Progress | None = None,
+) -> tuple[dict[str, Finding], Calibration, dict[str, Out]]:
+    """Verdicts of cells, and those that fell out, with what was said of them.
+
+    known: rounds measured before. take: measures one more round of these cells, in any order, and yields each with its
+    Round, or with anything else if the cell is out. rounds: the most a cell gets. stop: asked after every cell.
+    """
+    series: dict[str, list[Round]] = {cell: list(known.get(cell, ()))[:rounds] for cell in cells}
+    out: dict[str, Out] = {}
+    while True:
+        findings, calibration = decide({cell: series[cell] for cell in cells if cell not in out}, margin)
+        left = {cell: _left(len(series[cell]), findings.get(cell), rounds) for cell in cells if cell not in out}
+        todo = [cell for cell, count in left.items() if count]
+        if not todo or stop():
+            return findings, calibration, out
+        for cell, found in take(todo):
+            if isinstance(found, tuple):
+                series[cell].append(found)
+                left[cell] -= 1
+            else:
+                out[cell] = found
+                left[cell] = 0
+            if progress:
+                done = sum(map(len, series.values()))
+                progress(done, done + sum(left.values()), f"round {len(series[cell])} of {cell}")
+            if stop():
+                break
+
+
+def _left(count: int, found: Finding | None, rounds: int) -> int:
+    """How many more rounds a cell needs until it is looked at next; 0 if it is decided, or has had them all."""
+    first = min(FIRST_LOOK, rounds)
+    if count < first:
+        return first - count
+    if (count - first) % STEP and count < rounds:
+        return min(STEP - (count - first) % STEP, rounds - count)
+    undecided = found is None or found.verdict == "cannot tell"
+    return min(STEP, rounds - count) if undecided else 0
