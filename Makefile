@@ -3,6 +3,8 @@
 #   make test     lint, types and tests
 #   make theano   Theano 1.0.5 beside it, in an environment of an older Python
 #   make peers    the backends against their peers, target by target: half an hour on a quiet machine
+#   make noise    are equals called equal, and planted slowdowns found, here and now? seven minutes on a quiet machine
+#   make chooser  what `recommend` and SciPy's own choice cost on sizes that were not measured before
 # PYTHON=python3.12 chooses the interpreter (3.11 or newer), PIP_FLAGS="..." is handed to pip. EXTRAS=test leaves out the
 # frameworks (5 GB), which are then n/a.
 
@@ -17,10 +19,10 @@ ifneq ($(wildcard .theano/bin/python),)
 export CONVBENCH_THEANO_PYTHON ?= $(CURDIR)/.theano/bin/python
 endif
 
-.PHONY: help bench test lint report peers theano clean
+.PHONY: help bench test lint report peers noise chooser theano clean
 
 help:
-	@sed -n '2,6s/^# *//p' Makefile
+	@sed -n '2,8s/^# *//p' Makefile
 
 bench: $(STAMP)
 	@# a failed cell must not cost the report of all others
@@ -45,6 +47,12 @@ $(STAMP): pyproject.toml constraints.txt
 
 peers: $(STAMP)
 	$(BIN)/python tools/peers.py --out reports
+
+noise: $(STAMP)
+	$(BIN)/python tools/noise.py --out reports
+
+chooser: $(STAMP)
+	$(BIN)/python tools/chooser.py --out reports
 
 theano:
 	OLD_PYTHON=$(OLD_PYTHON) PIP_FLAGS="$(PIP_FLAGS)" tools/theano.sh

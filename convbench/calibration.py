@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from convbench.analysis.evidence import read_evidence
+from convbench.analysis.journal import read_evidence
 from convbench.analysis.noise import UNCALIBRATED, Noise, calibrate
 from convbench.errors import ConvbenchError
 from convbench.evidence import SUFFIX

@@ -362,8 +362,11 @@ def track(base: str, new: str, margin: str, strict: bool, as_json: bool, **setti
 @main.command()
 @click.option("--results", type=click.Path(path_type=Path), help="Folder of stored results; by default the project's.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the pages; by default reports beside it.")
-def report(results: Path | None, out: Path | None) -> None:
-    """Turn stored results into pages that can be published: the crossover report, and asv's own pages."""
+@click.option("--serve", is_flag=True, help="Then show the pages on 127.0.0.1, to this machine only, until Ctrl-C.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, help="For --serve; 0 takes one that is free.")
+def report(results: Path | None, out: Path | None, serve: bool, port: int) -> None:
+    """Turn stored results into a site that can be published, with asv's own pages as its history."""
+    from convbench.machine import cores
     from convbench.repository import find_root
 
     own = results is None and out is None
@@ -382,8 +385,24 @@ def report(results: Path | None, out: Path | None) -> None:
                 click.echo(f"Warning: the report goes on without asv's pages: {error}", err=True)
         from convbench.report import build_report
 
-        index = build_report(results, out, progress=progress)
+        index = build_report(results, out, progress=progress, backends=console.described(), workers=cores())
+    _remember(out)
     click.echo(f"open {index}")
+    if serve:
+        from convbench.report.serve import serve as show
+
+        show(out, port, lambda url: click.echo(f"open {url} (Ctrl-C ends)"))
+
+
+def _remember(site: Path) -> None:
+    """Keep this machine's table for `convolve` and `recommend`; without it they know less, and say so."""
+    import json
+
+    from convbench import recommendation
+
+    for path in site.glob("chooser-*.json"):
+        with contextlib.suppress(ConvbenchError, OSError, ValueError):
+            recommendation.remember(json.loads(path.read_text()))
 
 
 @main.command()
@@ -410,6 +429,8 @@ def machine(ceilings: bool, threads: tuple[int, ...], as_json: bool) -> None:
         console.print_table(("what", "value"), list(facts.items()))
         if ceilings:
             console.print_table(*console.ceilings(found["ceilings"]))
+        for text in this.notes():
+            click.echo(f"Note: {text}")
         for text in found["warnings"] or ["nothing found that would disturb a measurement"]:
             click.echo(f"Warning: {text}" if found["warnings"] else text)
     if ceilings:

@@ -40,6 +40,16 @@ def facts(backend: Backend) -> dict[str, Any]:
     }
 
 
+def described() -> dict[str, dict[str, Any]]:
+    """The registry as the site needs it, by name; imports no library."""
+    from convbench.backends import list_backends
+
+    return {
+        backend.name: {**facts(backend), "convention": backend.convention.describe(), "remedy": backend.remedy}
+        for backend in list_backends()
+    }
+
+
 COMPARED = (
     *("rank", "backend", "family", "time, ms", "99 % interval", "ratio", "Mpixel/s"),
     *("one-shot, ms", "error / bound", "reason"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from convbench.cell import Cell
-from convbench.evidence import now
+from convbench.evidence import PROTOCOL, now
 from convbench.machine import versions
 from convbench.measure import Timing
 from convbench.problem import Problem
@@ -90,7 +90,8 @@ def pair_entry(layout: str, cell: Cell, run: str, process: int = 0) -> dict[str,
 
 def run_entry(run: str, preset: str, **known: Any) -> dict[str, Any]:
     """A measuring session as a line of the evidence file, begun now; known: what else is known of it."""
-    about = {"preset": preset, "started": now(), "finished": None, "versions": versions(), "machine": {}}
+    about = {"preset": preset, "protocol": PROTOCOL, "started": now(), "finished": None}
+    about |= {"versions": versions(), "machine": {}}
     return {"kind": "run", "key": run, "run": run, **about, **known}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -84,6 +85,9 @@ class Preset:
     """Seconds that one execution may take; a cell predicted to take longer is skipped."""
     processes: int = 1
     """How many processes measure each cell: memory and code lie elsewhere in each, which moves times by per cents."""
+    hopeless: float = math.inf
+    """A method whose cost grows with the kernel's area, and that was this many times slower than the best of those that
+    take any kernel, is skipped at larger kernels of the same image."""
 
 
 _IMAGES = (256, 512, 1024, 2048)
@@ -107,6 +111,7 @@ PRESETS = {
             Rule(warmup=0.01, seconds=0.06, hard_seconds=0.4, noise=0.015, patience=6, most=15, fewest=2),
             budget=0.1,
             processes=2,
+            hopeless=30.0,
         ),
         Preset(
             "standard",
@@ -121,6 +126,7 @@ PRESETS = {
             Rule(warmup=0.01, seconds=0.12, hard_seconds=1.0, noise=0.01, patience=8, most=25, fewest=2),
             budget=0.25,
             processes=3,
+            hopeless=30.0,
         ),
         Preset(
             "full",

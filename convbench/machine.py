@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
+import hashlib
 import importlib.metadata
+import math
 import os
 import platform
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 from convbench.backends import BUILT_IN, list_backends
 from convbench.backends.base import distribution_version
+from convbench.disturbance import changes as changes
+from convbench.disturbance import strained
 
 _CPU = Path("/sys/devices/system/cpu")
 _SIMD = (
@@ -39,6 +46,13 @@ _THREAD_VARIABLES = (
     "BLIS_NUM_THREADS",
 )
 UNKNOWN = "unknown"
+
+# Of a probe of the clock: this many seconds of hashing blocks of this many bytes, of which the quickest counts.
+_PROBE_SECONDS, _PROBE_BYTES = 0.01, 1 << 16
+_FREQUENCY_SECONDS = 0.01
+"""Reading the clock of a core may take a millisecond: beyond this the other cores are left out."""
+_HOT = re.compile(r"core|cpu|k10|zen|soc|pkg|acpi|thermal", re.IGNORECASE)
+"""Names of the sensors that tell of the processor; disks and radios have some too."""
 
 
 def machine_name() -> str:
@@ -121,7 +135,63 @@ def warnings(seconds: float = 0.3) -> list[str]:
 
     seconds: how long to watch the other processes. An empty list means that nothing was found.
     """
-    return [found for check in (functools.partial(_other_load, seconds), _frequency, _environment) for found in check()]
+    return [*_other_load(seconds), *_frequency(), *strained(conditions()), *_environment()]
+
+
+def conditions() -> dict[str, Any]:
+    """How the machine is doing at this moment, to be recorded before and after a run; takes some 20 ms.
+
+    Plain JSON: MHz, degrees Celsius, seconds, bytes; what the system does not show is 'unknown'. `probe_s` is the least
+    time of a fixed piece of work: it goes as one over the clock, also where a virtual machine does not show the clock.
+    """
+    import psutil
+
+    probe = _probe()  # first: it raises the clock that is read next
+    memory, usable = psutil.virtual_memory(), _usable()
+    return {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "wall_s": time.time(),
+        "monotonic_s": time.monotonic(),
+        "probe_s": probe,
+        "frequency_mhz": _frequencies(usable) or UNKNOWN,
+        **_frequency_limits(),
+        "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else UNKNOWN,
+        "steal_s": getattr(psutil.cpu_times(), "steal", UNKNOWN),
+        "governor": _governor() or UNKNOWN,
+        "turbo": _turbo().split(" ")[0],
+        "affinity": usable,
+        "cores": os.cpu_count() or 1,
+        "threads_environment": {name: os.environ[name] for name in _THREAD_VARIABLES if os.environ.get(name)},
+        "memory_available_bytes": memory.available,
+        "memory_bytes": memory.total,
+        **_power_and_memory(),
+    }
+
+
+def notes() -> list[str]:
+    """What makes times depend on more than the code, yet is usual and no reason to warn; each with its command."""
+    found = []
+    if _turbo() == "on":
+        intel = _read(_CPU / "intel_pstate" / "no_turbo") is not None
+        off = ("1", _CPU / "intel_pstate" / "no_turbo") if intel else ("0", _CPU / "cpufreq" / "boost")
+        found.append(
+            "turbo is on: the clock depends on heat and on how many cores are busy, so that times of another day "
+            "may differ, less so ratios: turn it off with `echo {} | sudo tee {}`".format(*off)
+        )
+    usable = set(_usable())
+    cores = sorted({_siblings(core) for core in usable}, key=min)
+    if any(len(usable & core) > 1 for core in cores):
+        one_each = ",".join(str(min(usable & core)) for core in cores)
+        found.append(
+            f"some of the usable cores are hyperthreads of one core, where two threads are slower than on two cores: "
+            f"`taskset -c {one_each} convbench run` takes one of each"
+        )
+    elif any(core - usable for core in cores):
+        found.append(
+            "each usable core is one of two hyperthreads, and others may use its brother: "
+            "`lscpu --extended` shows them, `taskset -p $$` the usable ones"
+        )
+    return found
 
 
 # -- reading the system ------------------------------------------------------------------------------------------
@@ -250,6 +320,93 @@ def _fftw_version() -> str:
     except (importlib.metadata.PackageNotFoundError, StopIteration, OSError):
         match = None
     return match[1].decode() if match else UNKNOWN
+
+
+def _usable() -> list[int]:
+    """The numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _siblings(core: int) -> frozenset[int]:
+    """The hyperthreads of a core, itself included."""
+    spans = re.findall(
+        r"(\d+)(?:-(\d+))?", _read(_CPU / f"cpu{core}" / "topology" / "thread_siblings_list") or str(core)
+    )
+    return frozenset(n for first, last in spans for n in range(int(first), int(last or first) + 1))
+
+
+def _probe() -> float:
+    """Seconds that a fixed piece of arithmetic takes at least."""
+    block, clock = bytes(_PROBE_BYTES), time.perf_counter
+    best, end = math.inf, clock() + _PROBE_SECONDS
+    while (start := clock()) < end:
+        hashlib.sha256(block).digest()
+        best = min(best, clock() - start)
+    return best
+
+
+def _frequencies(usable: list[int]) -> dict[str, float]:
+    """MHz by core, of as many as a hundredth of a second suffices for; {} where the system does not show it.
+
+    The core's own file where there is one, else /proc/cpuinfo (a virtual machine's is the nominal clock).
+    """
+    found, end = {}, time.perf_counter() + _FREQUENCY_SECONDS
+    for core in usable:
+        kilohertz = _read(_CPU / f"cpu{core}" / "cpufreq" / "scaling_cur_freq") or ""
+        if not kilohertz.isdigit() or time.perf_counter() > end:
+            break
+        found[str(core)] = int(kilohertz) / 1e3
+    if not found:
+        text = _read(Path("/proc/cpuinfo")) or ""
+        every = re.findall(r"^processor\s*:\s*(\d+)$|^cpu MHz\s*:\s*([\d.]+)$", text, re.MULTILINE)
+        at = ""
+        for core_number, megahertz in every:
+            at = core_number or at
+            if megahertz and at.isdigit() and int(at) in usable:
+                found[at] = float(megahertz)
+    return found
+
+
+def _frequency_limits() -> dict[str, Any]:
+    """MHz: what the first core is kept at, and what it could do."""
+    found: dict[str, Any] = {}
+    for name, file in (("frequency_cap_mhz", "scaling_max_freq"), ("frequency_possible_mhz", "cpuinfo_max_freq")):
+        kilohertz = _read(_CPU / "cpu0" / "cpufreq" / file) or ""
+        found[name] = int(kilohertz) / 1e3 if kilohertz.isdigit() else UNKNOWN
+    return found
+
+
+def _power_and_memory() -> dict[str, Any]:
+    """Heat, battery and swap, as far as the system shows them."""
+    import psutil
+
+    hottest, limit = UNKNOWN, UNKNOWN
+    sensors = [
+        s for name, group in _ask(psutil, "sensors_temperatures", {}).items() if _HOT.search(name) for s in group
+    ]
+    if sensors:
+        nearest = max(sensors, key=lambda s: s.current - (s.critical or s.high or 0))
+        hottest, limit = nearest.current, nearest.critical or nearest.high or UNKNOWN
+    battery, swap = _ask(psutil, "sensors_battery", None), _ask(psutil, "swap_memory", None)
+    throttled = [_read(_CPU / f"cpu{c}" / "thermal_throttle" / "core_throttle_count") or "" for c in _usable()]
+    return {
+        "temperature_c": hottest,
+        "temperature_limit_c": limit,
+        "throttled": sum(map(int, throttled)) if all(map(str.isdigit, throttled)) else UNKNOWN,
+        "on_battery": not battery.power_plugged if battery and battery.power_plugged is not None else UNKNOWN,
+        "swap_used_bytes": swap.used if swap else UNKNOWN,
+        "swapped_bytes": swap.sin + swap.sout if swap else UNKNOWN,
+    }
+
+
+def _ask(psutil: Any, name: str, otherwise: Any) -> Any:
+    """What psutil finds; it has not every function on every system, and some systems break the others."""
+    try:
+        return getattr(psutil, name)() or otherwise
+    except Exception:
+        return otherwise
 
 
 # -- what disturbs a measurement ---------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ from convbench import machine, recorded
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
 from convbench.ceilings import FILE, read_ceilings
-from convbench.cell import Cell, Progress
+from convbench.cell import GROWS_WITH_AREA, Cell, Progress
+from convbench.disturbance import changes
 from convbench.entries import cell_entry, cell_key, run_entry
 from convbench.errors import ArgumentError, ConvbenchError
 from convbench.evidence import EvidenceFile, merged, now
@@ -82,7 +83,8 @@ def run(
     with Session.begin(folder, preset, (commit, str(bench)), fresh) as session:
         evidence = EvidenceFile(recorded.evidence_path(folder, commit, ENVIRONMENT))
         before = machine.warnings()
-        about = run_entry(session.run, preset, machine=machine.describe(), warnings=before + notes)
+        conditions = machine.conditions()
+        about = run_entry(session.run, preset, machine=machine.describe(), before=conditions, warnings=before + notes)
         evidence.append(about)
         known = _known(evidence, session.run)
         total = sum(len(backends) for *_, backends in groups)
@@ -92,7 +94,9 @@ def run(
         if progress:
             progress(total, total, "asv records the results")
         _record(root, config, chosen, bench, name)
-        evidence.append({**about, "finished": now(), "warnings": sorted({*before, *machine.warnings(), *notes})})
+        after = machine.conditions()
+        warned = sorted({*before, *machine.warnings(), *notes, *changes(conditions, after)})
+        evidence.append({**about, "finished": now(), "after": after, "warnings": warned})
     keys = {cell_key(layout, b.name, problem) for layout, problem, backends in groups for b in backends}
     latest: dict[str, list[Any]] = {}
     for entry in evidence.entries():
@@ -101,7 +105,7 @@ def run(
     cells = [merged(lines) for lines in latest.values()]
     counts = Counter(cell["status"] for cell in cells)
     failed = [f"{cell['key']}: {cell['reason']}" for cell in cells if cell["status"] == "failed"]
-    return Outcome(dict(counts), failed, resumed, before + notes, evidence.path, commit)
+    return Outcome(dict(counts), failed, resumed, warned, evidence.path, commit)
 
 
 def publish(root: Path | None = None) -> Path:
@@ -180,11 +184,18 @@ def _measure(
     workers: dict[int, Worker] = {}
     total = sum(len(backends) for *_, backends in groups)
     done = 0
+    behind: dict[tuple[object, ...], str] = {}
     try:
         for layout, problem, backends in groups:
             size = "x".join(map(str, problem.image_shape))
             where = f"{layout} {size}, k = {problem.kernel_shape[-1]}, {problem.dtype}"
             found = {b.name: known.setdefault(cell_key(layout, b.name, problem), {}) for b in backends}
+            setting = (layout, problem.image_shape, problem.dtype, problem.device, problem.threads)
+            for backend in backends:
+                if (*setting, backend.name) in behind and not found[backend.name]:
+                    cell = Cell(backend.name, backend.family, problem, "skipped", behind[*setting, backend.name])
+                    evidence.append(cell_entry(layout, cell, run, backend.library, backend.version()))
+                    found[backend.name][0] = Result("skipped")
             for process in range(preset.processes):
 
                 def tell(text: str, where: str = where, done: int = done) -> None:
@@ -209,6 +220,8 @@ def _measure(
                     evidence.append(cell_entry(layout, cell, run, backend.library, backend.version(), process))
                     found[culprit][process] = Result("failed")
                     left.remove(backend)
+            for name, why in _hopeless(backends, found, preset.hopeless, problem.kernel_shape[-1]):
+                behind[*setting, name] = why
             done += len(backends)
     finally:
         for worker in workers.values():
@@ -224,6 +237,21 @@ def _rivals(found: dict[str, dict[int, Result]]) -> set[str]:
     }
     best = min(times.values(), default=math.inf)
     return {name for name, seconds in times.items() if seconds <= RIVALS * best < math.inf}
+
+
+def _hopeless(
+    backends: list[Backend], found: dict[str, dict[int, Result]], factor: float, kernel: int
+) -> Iterator[tuple[str, str]]:
+    """The backends of a group that larger kernels would leave further behind, with the reason to skip them there."""
+    times = {b.name: found[b.name][0].seconds for b in backends if 0 in found[b.name]}
+    best = min((times[b.name] for b in backends if b.name in times and b.family != "separable"), default=math.inf)
+    for backend in backends:
+        ratio = times.get(backend.name, math.inf) / best
+        if backend.family in GROWS_WITH_AREA and factor < ratio < math.inf:
+            yield (
+                backend.name,
+                f"{ratio:.0f} times slower than the best already at k = {kernel}; `--preset full` times it",
+            )
 
 
 def _record(root: Path, config: Path, preset: Preset, bench: str | None, machine_name: str) -> None:

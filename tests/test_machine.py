@@ -6,6 +6,8 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace as Box
+from typing import Any
 
 import psutil
 import pytest
@@ -125,7 +127,20 @@ def quiet(monkeypatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(psutil, "cpu_percent", lambda _: 0.0)
     monkeypatch.setattr(psutil, "cpu_times_percent", lambda _: object())
+    _sensors(monkeypatch)
     _system(monkeypatch, {})
+
+
+def _sensors(
+    monkeypatch, hot: float = 50.0, name: str = "coretemp", plugged: bool = True, available: float = 0.9, swap: int = 0
+) -> None:
+    """psutil finds these degrees of at most 100, share of available memory, bytes in swap."""
+    monkeypatch.setattr(
+        psutil, "sensors_temperatures", lambda: {name: [Box(current=hot, high=None, critical=100.0)]}, raising=False
+    )
+    monkeypatch.setattr(psutil, "sensors_battery", lambda: Box(power_plugged=plugged), raising=False)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: Box(total=1 << 30, available=int(available * 2**30)))
+    monkeypatch.setattr(psutil, "swap_memory", lambda: Box(used=swap, sin=0, sout=0))
 
 
 @pytest.mark.usefixtures("quiet")
@@ -142,9 +157,17 @@ def test_a_quiet_machine_gives_no_warning() -> None:
         (lambda m: m.setenv("OPENBLAS_NUM_THREADS", "1"), "OPENBLAS_NUM_THREADS=1 is set", "unset OPENBLAS"),
         (lambda m: _system(m, {"scaling_governor": "powersave"}), "governor is powersave", "cpupower frequency-set"),
         (lambda m: _system(m, {"cpu.max": "50000 100000"}), "0.5 cores' worth", "taskset -c 0-0"),
+        (lambda m: _sensors(m, hot=99.0), "99 of at most 100 degrees", "sensors"),
+        (lambda m: _sensors(m, plugged=False), "on its battery", "convbench machine"),
+        (lambda m: _sensors(m, available=0.08), "only 0.1 of 1.0 GiB", "ps -eo pid,rss"),
+        (lambda m: _sensors(m, swap=1 << 30), "1.0 GiB lie in swap", "swapoff"),
+        (
+            lambda m: _system(m, {"scaling_max_freq": "1200000", "cpuinfo_max_freq": "3500000"}),
+            "kept at 1200 of 3500 MHz", "cpupower frequency-set --max 3500MHz",
+        ),
         (lambda m: _system(m, {"quota_us": "50000", "period_us": "100000"}), "0.5 cores' worth", "--cpus"),
     ],
-)
+)  # fmt: skip
 def test_each_warning_names_its_cause_and_a_command(monkeypatch, arrange, cause: str, command: str) -> None:
     arrange(monkeypatch)
     (found,) = machine.warnings(0)
@@ -161,6 +184,137 @@ def test_stolen_time(monkeypatch) -> None:
     (found,) = machine.warnings(0)
     assert "takes 12 %" in found
     assert "vmstat" in found
+
+
+# -- conditions, before and after a run ---------------------------------------------------------------------------
+
+
+def test_conditions_are_plain_json_and_quick() -> None:
+    found = machine.conditions()
+    assert json.loads(json.dumps(found)) == found
+    assert set(found) == {
+        "time", "wall_s", "monotonic_s", "probe_s", "frequency_mhz", "frequency_cap_mhz", "frequency_possible_mhz", "load",
+        "steal_s", "governor", "turbo", "affinity", "cores", "threads_environment", "memory_available_bytes", "memory_bytes",
+        "temperature_c", "temperature_limit_c", "throttled", "on_battery", "swap_used_bytes", "swapped_bytes",
+    }  # fmt: skip
+    assert len(found["affinity"]) == machine.cores()
+    assert 0 < found["probe_s"] < machine._PROBE_SECONDS
+    assert machine.changes(found, found) == []
+
+
+def test_conditions_of_a_system_that_shows_nothing(monkeypatch) -> None:
+    def refuse() -> None:
+        raise OSError("no sensors")
+
+    _system(monkeypatch, {})
+    for name in ("sensors_temperatures", "sensors_battery", "swap_memory"):
+        monkeypatch.setattr(psutil, name, refuse, raising=False)
+    monkeypatch.delattr(psutil, "sensors_battery")
+    found = machine.conditions()
+    hidden = {"frequency_mhz", "frequency_cap_mhz", "frequency_possible_mhz", "governor", "turbo"}
+    hidden |= {"temperature_c", "temperature_limit_c", "throttled", "on_battery", "swap_used_bytes", "swapped_bytes"}
+    assert {name for name, value in found.items() if value == "unknown"} == hidden
+    assert machine.changes(found, found) == []
+
+
+def test_conditions_are_what_the_system_shows(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(machine, "_usable", lambda: [0, 3])
+    _sensors(monkeypatch, hot=71.5)
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    for core, megahertz in ((0, 3000), (1, 4000), (3, 2500)):
+        folder = tmp_path / f"cpu{core}"
+        (folder / "cpufreq").mkdir(parents=True)
+        (folder / "thermal_throttle").mkdir()
+        (folder / "cpufreq" / "scaling_cur_freq").write_text(f"{megahertz}000\n")
+        (folder / "thermal_throttle" / "core_throttle_count").write_text("2\n")
+    (tmp_path / "cpu0" / "cpufreq" / "scaling_governor").write_text("performance\n")
+    monkeypatch.setattr(machine, "_CPU", tmp_path)
+    found = machine.conditions()
+    assert found["frequency_mhz"] == {"0": 3000.0, "3": 2500.0}
+    assert (found["governor"], found["throttled"], found["on_battery"]) == ("performance", 4, False)
+    assert (found["temperature_c"], found["temperature_limit_c"]) == (71.5, 100.0)
+    assert found["threads_environment"]["OMP_NUM_THREADS"] == "4"
+
+
+def test_the_clock_of_a_virtual_machine_is_in_cpuinfo(monkeypatch) -> None:
+    cpuinfo = "processor\t: 0\ncpu MHz\t\t: 2596.138\n\nprocessor\t: 1\ncpu MHz\t\t: 2000.5\n"
+    monkeypatch.setattr(machine, "_CPU", Path("/nowhere"))
+    monkeypatch.setattr(machine, "_read", lambda path: cpuinfo if path == Path("/proc/cpuinfo") else None)
+    assert machine._frequencies([1]) == {"1": 2000.5}
+
+
+def test_the_temperature_of_a_disk_is_not_the_processors(monkeypatch) -> None:
+    _sensors(monkeypatch, hot=99.0, name="nvme")
+    assert machine.conditions()["temperature_c"] == "unknown"
+
+
+QUIET: dict[str, Any] = {
+    "monotonic_s": 100.0, "wall_s": 1e9, "frequency_mhz": {"0": 3000.0, "1": 1000.0}, "probe_s": 1e-4, "load": [0.5, 0.5, 0.5],
+    "steal_s": 10.0, "cores": 2, "affinity": [0, 1], "throttled": 3, "temperature_c": 60.0, "temperature_limit_c": 100.0,
+    "swapped_bytes": 0, "governor": "performance", "turbo": "on", "on_battery": False, "threads_environment": {},
+}  # fmt: skip
+LATER = {**QUIET, "monotonic_s": 1100.0, "wall_s": 1e9 + 1000}
+
+
+@pytest.mark.parametrize(
+    ("later", "cause"),
+    [
+        ({"frequency_mhz": {"0": 1000.0, "1": 2800.0}}, "the clock fell from 3000 to 2800 MHz"),
+        ({"probe_s": 1.2e-4}, "takes 20% longer"),
+        ({"throttled": 7}, "slowed down by heat 4 times"),
+        ({"temperature_c": 98.0}, "98 of at most 100 degrees"),
+        ({"load": [3.5, 1.0, 1.0]}, "the load rose from 0.5 to 3.5"),
+        ({"steal_s": 110.0}, "took 5% of its time"),
+        ({"swapped_bytes": 5 << 20}, "5 MiB went to swap"),
+        ({"wall_s": 1e9 + 900}, "the wall clock went back by 100 s"),
+        ({"wall_s": 1e9 + 4000}, "the machine slept, or its wall clock jumped, by 3000 s"),
+        ({"governor": "powersave"}, "frequency governor changed from performance to powersave"),
+        ({"on_battery": True}, "battery changed from False to True"),
+        ({"affinity": [0]}, "usable cores changed from [0, 1] to [0]"),
+        ({"monotonic_s": 5.0, "probe_s": 1.0}, "the machine was started anew"),
+    ],
+)
+def test_what_changed_during_a_run_is_told(later: dict[str, Any], cause: str) -> None:
+    (found,) = machine.changes(QUIET, {**LATER, **later})
+    assert cause in found
+    assert ": " in found
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {},
+        {"frequency_mhz": {"0": 2900.0}},  # within 5 %
+        {"frequency_mhz": "unknown"},
+        {"probe_s": 1.05e-4},
+        {"load": [2.6, 1.0, 1.0]},  # the run itself
+        {"load": "unknown"},
+        {"steal_s": 12.0},
+        {"temperature_c": "unknown"},
+        {"wall_s": 1e9 + 1001},
+        {"governor": "unknown"},
+        {"throttled": "unknown"},
+    ],
+)
+def test_what_changed_little_or_is_unknown_is_not(later: dict[str, Any]) -> None:
+    assert machine.changes(QUIET, {**LATER, **later}) == []
+    assert machine.changes({}, {**LATER, **later}) == []
+
+
+def test_turbo_and_hyperthreads_are_no_warnings_but_notes(monkeypatch) -> None:
+    monkeypatch.setattr(machine, "_usable", lambda: [0, 1, 2, 3])
+    _system(monkeypatch, {})
+    assert machine.notes() == []
+    pairs = {f"cpu{n}/topology/thread_siblings_list": f"{n % 2},{n % 2 + 2}" for n in range(4)}
+    _system(monkeypatch, {**pairs, "no_turbo": "0"})
+    turbo, shared = machine.notes()
+    assert "echo 1 | sudo tee /sys/devices/system/cpu/intel_pstate/no_turbo" in turbo
+    assert "taskset -c 0,1 convbench run" in shared
+    monkeypatch.setattr(machine, "_usable", lambda: [0, 1])
+    _system(monkeypatch, {**pairs, "boost": "1"})
+    turbo, shared = machine.notes()
+    assert "echo 0 | sudo tee /sys/devices/system/cpu/cpufreq/boost" in turbo
+    assert "others may use its brother" in shared
 
 
 NAMES = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -188,6 +189,21 @@ def test_only_rivals_are_measured_again():
     }
     assert suite._rivals(found) == {"best", "near"}
     assert suite._rivals({"wrong": {0: Result("failed")}}) == set()
+
+
+def test_what_falls_behind_is_skipped_at_larger_kernels():
+    class Method:
+        def __init__(self, name, family):
+            self.name, self.family = name, family
+
+    methods = [Method("best", "direct"), Method("slow", "framework"), Method("fft", "fft"), Method("near", "direct")]
+    methods += [Method("passes", "separable"), Method("na", "direct")]
+    times = {"best": 1.0, "slow": 31.0, "fft": 99.0, "near": 29.0, "passes": 0.01, "na": math.inf}
+    found = {name: {0: Result("ok", seconds)} for name, seconds in times.items()}
+    assert dict(suite._hopeless(methods, found, 30.0, 7)) == {
+        "slow": "31 times slower than the best already at k = 7; `--preset full` times it"
+    }
+    assert not dict(suite._hopeless(methods, found, math.inf, 7))
 
 
 def test_a_wrong_backend_is_shown_failed_and_never_timed(clone, run, tmp_path):

@@ -1,4 +1,4 @@
-"""Reads one asv result file into a table of cells, through asv's own reader.
+"""Reads one asv result file (its format 2) into a table of cells.
 
 Cells are identified by the parameter values stored in the file itself, never by their position in today's lists, so
 that files written before a parameter list changed keep their meaning.
@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import ast
 import functools
+import json
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
-from convbench.analysis.evidence import times
+from convbench.analysis.decode import NO_NUMBER, only_numbers, tolerant
+from convbench.analysis.journal import times
 from convbench.analysis.schema import CELL, TEXT, WHOLE, fits
 
 # asv metric -> column of the table
@@ -27,7 +32,8 @@ METRICS = {
     "track_peak_memory": "peak_memory_bytes",
     "track_error_over_bound": "asv_error_over_bound",
 }
-_CI = ("ci_99_a", "ci_99_b")  # asv's names for the ends of the 99 % interval of the median
+_CI = ("stats_ci_99_a", "stats_ci_99_b")  # asv's names for the ends of the 99 % interval of the median
+VERSION = 2
 PARAM_NAMES = ("backend", "image", "kernel", "dtype", "device", "threads")
 MODE = "same"  # every benchmark cell is in this mode, so it is not a parameter
 # layout.Class.metric; a layout may spread over several classes, each with parameter lists of its own
@@ -36,7 +42,7 @@ _NAME = re.compile(rf"((?:.*\.)?(image|signal|rows)\.\w+)\.({'|'.join(METRICS)})
 
 @dataclass
 class AsvFile:
-    """One result file: where it was measured, its cells, and what was wrong with it.
+    """One result file: where it was measured and when the commit was made (NaT: not told), its cells, its problems.
 
     cells: one row for each cell that the file knows; `outdated` marks those timed with another version of the
     benchmark than today's, `asv_failed` those that asv calls failed.
@@ -63,39 +69,63 @@ def load_benchmarks(results_dir: Path, conf: Any = None) -> Any:
     return Benchmarks.load(own)
 
 
-def read_asv_file(path: Path, machine: str, benchmarks: Any = None) -> AsvFile:
-    """Read a result file; raises ValueError with what is wrong if it is no asv result file of this machine."""
-    from asv.results import Results
-    from asv.util import UserError
+class _Stored(msgspec.Struct):
+    """What asv writes; a row has one list for every column, cut short where the rest is null."""
 
+    version: int
+    params: dict[str, Any]
+    commit_hash: str
+    env_name: str
+    result_columns: list[str]
+    results: dict[str, msgspec.Raw]
+    date: float | None = None
+
+
+_stored = msgspec.json.Decoder(_Stored).decode
+_row = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def read_asv_file(path: Path, machine: str, benchmarks: Mapping[str, Any], samples: bool = True) -> AsvFile:
+    """Read a result file; raises ValueError with what is wrong if it is no asv result file of this machine.
+
+    samples: whether to read samples too; without them, the interval of a median is as asv computed it.
+    """
     try:
-        results = Results.load(str(path), machine_name=machine)
-        date = pd.Timestamp(float(results.date), unit="ms", tz="UTC")
-        commit, env = str(results.commit_hash)[:8], str(results.env_name)
-        f"{commit}{env}".encode()  # half of a surrogate pair is no text: this raises
-        names = sorted(results.get_all_result_keys())
-    except UserError as error:
-        raise ValueError(_short(str(error), path)) from error
-    except Exception as error:  # foreign JSON fails inside asv in as many ways as there are shapes of JSON
+        stored = _file(path.read_bytes())
+        if stored.version != VERSION:
+            raise ValueError(f"its format has version {stored.version}, known is {VERSION}: `asv update` may help")
+        if stored.params.get("machine") != machine:
+            raise ValueError(f"its machine name is not {machine!r}")
+        date = pd.Timestamp(math.nan if stored.date is None else stored.date, unit="ms", tz="UTC")
+    except Exception as error:  # foreign JSON fails in as many ways as there are shapes of JSON
         raise ValueError(f"not an asv result file ({type(error).__name__}: {_short(str(error), path)})") from error
 
-    found = AsvFile(commit, env, date, pd.DataFrame())
-    today = {} if benchmarks is None else benchmarks
-    comparable = results.get_result_keys(today)
+    found = AsvFile(stored.commit_hash[:8], stored.env_name, date, pd.DataFrame())
     classes: dict[tuple[str, str], list[pd.DataFrame]] = {}
-    for name in names:
+    for name, content in sorted(stored.results.items()):
         match = _NAME.fullmatch(name)
         if match is None:
             continue
         of_class, layout, metric = match.groups()
-        outdated = name in today and name not in comparable
-        if outdated:
-            found.problems.append(f"{name} was measured with another version of this benchmark; left out, run it again")
+        about = benchmarks.get(name, {})
         try:
-            frame = _metric(results, name, metric, tuple(today.get(name, {}).get("param_names") or PARAM_NAMES))
-        except (ValueError, TypeError, KeyError, IndexError, SyntaxError, AttributeError) as error:
+            row = _Row(dict(zip(stored.result_columns, _row(content), strict=False)))
+            versions = row.value("version"), about.get("version")
+            outdated = None not in versions and versions[0] != versions[1]
+            frame = _metric(row, metric, tuple(about.get("param_names") or PARAM_NAMES), samples)
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            IndexError,
+            SyntaxError,
+            AttributeError,
+            msgspec.MsgspecError,
+        ) as error:
             found.problems.append(f"{name} cannot be read ({type(error).__name__}: {str(error)[:120]}); left out")
             continue
+        if outdated:
+            found.problems.append(f"{name} was measured with another version of this benchmark; left out, run it again")
         if metric == "time_execute":
             frame["outdated"] = outdated
         classes.setdefault((of_class, layout), []).append(frame.filter(["outdated"]) if outdated else frame)
@@ -105,21 +135,46 @@ def read_asv_file(path: Path, machine: str, benchmarks: Any = None) -> AsvFile:
     return found
 
 
-def _metric(results: Any, name: str, metric: str, param_names: tuple[str, ...]) -> pd.DataFrame:
+def _file(content: bytes) -> _Stored:
+    content = only_numbers(content)
+    try:
+        return _stored(content)
+    except (msgspec.MsgspecError, ValueError):
+        return _stored(json.dumps(tolerant(content)).encode())  # where that is none either, this raises
+
+
+class _Row:
+    """One benchmark: asv's columns by name, decoded when they are asked for."""
+
+    def __init__(self, columns: dict[str, msgspec.Raw]) -> None:
+        self.columns = columns
+
+    def value(self, name: str) -> Any:
+        return msgspec.json.decode(self.columns[name]) if name in self.columns else None
+
+    def each(self, name: str, count: int) -> list[Any]:
+        """The values of a column, one a cell; None where there are none."""
+        values = list(self.value(name) or [])[:count]
+        return values + [None] * (count - len(values))
+
+
+def _metric(row: _Row, metric: str, param_names: tuple[str, ...], samples: bool) -> pd.DataFrame:
     """One benchmark as a table indexed by its parameters; time_execute comes with interval and samples."""
-    stored = results.get_result_params(name)
-    values = results.get_result_value(name, stored)
-    index = _index(tuple(map(tuple, stored)), param_names)
+    index = _index(tuple(map(tuple, row.value("params"))), param_names)
+    values = row.each("result", len(index))
     frame = pd.DataFrame({METRICS[metric]: _floats(values)}, index=index)
     if metric == "time_execute":
         frame["asv_failed"] = [v is None for v in values]
-        stats = results.get_result_stats(name, stored)
-        samples = results.get_result_samples(name, stored)
-        # asv assumes a distribution: from a handful of samples its interval may reach below zero, or to infinity
-        least, most = (_floats([end(s) if s else None for s in samples]) for end in (min, max))
-        low, high = (_floats([(s or {}).get(c) for s in stats]) for c in _CI)
-        frame["execute_low_s"], frame["execute_high_s"] = np.fmax(low, least), np.fmin(high, most)
-        frame["asv_samples"] = pd.Series([times(s) for s in samples], dtype=object, index=index)
+        low, high = (_floats(row.each(name, len(index))) for name in _CI)
+        if samples:
+            kept = [times(s) for s in row.each("samples", len(index))]
+            # asv assumes a distribution: from a handful of samples its interval may reach below zero, or to infinity
+            low = np.fmax(low, _floats([min(s) if s else None for s in kept]))
+            high = np.fmin(high, _floats([max(s) if s else None for s in kept]))
+            frame["asv_samples"] = pd.Series(kept, dtype=object, index=index)
+        else:
+            low = np.where(low > 0, low, np.nan)
+        frame["execute_low_s"], frame["execute_high_s"] = low, high
     return frame if index.is_unique else frame[~index.duplicated()]
 
 
@@ -149,8 +204,11 @@ def _each_cell_once(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _floats(values: list[Any]) -> np.ndarray[Any, Any]:
-    array = np.asarray(pd.to_numeric(pd.Series(values, dtype=object), errors="coerce"), dtype=float)
-    return np.where(np.isfinite(array), array, np.nan)
+    try:
+        array = np.array(values, dtype=float)  # None becomes NaN
+    except (TypeError, ValueError, OverflowError):
+        array = np.asarray(pd.to_numeric(pd.Series(values, dtype=object), errors="coerce"), dtype=float)
+    return np.where(np.isfinite(array) & (array != NO_NUMBER), array, np.nan)
 
 
 def _short(message: str, path: Path) -> str:

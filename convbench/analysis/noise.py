@@ -1,8 +1,8 @@
 """How large a difference must be before it may be called one: calibrated on pairs that are the same.
 
 Two cells are compared by the logarithm of the ratio of their times, round by round, for both were sampled within the
-same milliseconds. Its standard error comes from the samples. What it misses (how memory and code happened to be laid out
-in a process) shows in the A/A pairs of the run, one backend under two names: they say how much must be added to the
+same milliseconds. Its standard error comes from the samples. What it misses (how memory and code happened to be laid
+out in a process) shows in the A/A pairs of the run, one backend under two names: they say how much must be added to the
 error, and how many standard errors the luckiest of equals reach. Below that limit two cells are a tie.
 """
 

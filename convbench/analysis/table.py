@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import math
+import multiprocessing
+import re
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from convbench.analysis.asvfile import AsvFile, load_benchmarks, read_asv_file
-from convbench.analysis.evidence import Evidence, Record, read_evidence, samples_of
+from convbench.analysis.journal import LONGEST, Evidence, Record, read_evidence, timed
 from convbench.analysis.medians import median_intervals
 from convbench.analysis.schema import CELL, COLUMNS, PAIR_COLUMNS, SECONDS, TEXT, WHERE, WHOLE
 from convbench.ceilings import FILE, Ceilings, read_ceilings
@@ -25,6 +31,9 @@ from convbench.evidence import SUFFIX
 Progress = Callable[[int, int, str], None]
 Where = tuple[str, str, str]
 
+_MEDIANS = ("execute_s", "execute_low_s", "execute_high_s", "one_shot_s", "plan_s")
+SAMPLED_BYTES = 256 << 20
+"""Of evidence; its samples take as much memory again."""
 GATE_COLUMNS = (
     *WHERE, "backend", "ndim", "dtype", "mode", "device", "threads",
     "status", "checks", "error_over_bound", "worst", "reason",
@@ -57,11 +66,44 @@ class Results:
     pairs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(PAIR_COLUMNS)))
 
 
-def read_results(results_dir: str | Path, conf: Any = None, progress: Progress | None = None) -> Results:
+@dataclass(frozen=True)
+class _Task:
+    """One commit in one environment on one machine, still to be read.
+
+    machine: its name in its files; label: its name here, another where two have one name. keep: its samples are kept.
+    """
+
+    root: Path
+    folder: Path
+    machine: str
+    label: str
+    stem: str
+    benchmarks: dict[str, dict[str, Any]]
+    keep: bool = True
+
+
+@dataclass
+class _Part:
+    """What was read of it."""
+
+    where: Where = ("", "", "")
+    cells: pd.DataFrame = field(default_factory=pd.DataFrame)
+    gates: list[Record] = field(default_factory=list)
+    pairs: pd.DataFrame | None = None
+    runs: list[Record] = field(default_factory=list)
+    cpu: str = ""
+    problems: list[tuple[str, str]] = field(default_factory=list)
+
+
+def read_results(
+    results_dir: str | Path, conf: Any = None, progress: Progress | None = None, workers: int = 1
+) -> Results:
     """Read every machine, commit and environment in a folder of results.
 
-    conf: an asv Config (optional). progress: called with (files done, files in all, name) before each.
-    Files that cannot be read are named in `.problems` and skipped.
+    conf: an asv Config (optional). progress: called with (files done, files in all, name) before each. workers:
+    processes that read; more than one need a main module that can be imported (`if __name__ == "__main__"`).
+    Files that cannot be read are named in `.problems` and skipped. Of much evidence (SAMPLED_BYTES) only the newest
+    commit of each machine and environment keeps its samples in the table, which `.problems` then says.
     Raises StorageError if there is no folder, or nothing in it that can be read.
     """
     root = Path(results_dir)
@@ -70,51 +112,116 @@ def read_results(results_dir: str | Path, conf: Any = None, progress: Progress |
         raise StorageError(f"no results in {root}: there is no such folder; {remedy}")
     problems: list[tuple[str, str]] = []
     machines: dict[str, dict[str, Any]] = {}
-    tables: list[pd.DataFrame] = []
-    gates: list[Record] = []
-    pairs: list[pd.DataFrame] = []
-    runs: list[tuple[Where, Record]] = []
     with _no_garbage_collection():
         benchmarks = _benchmarks(root, conf, problems)
-        todo = [(f, m, stem) for f, m in _machines(root, machines, problems) for stem in _stems(f)]
-        for done, (folder, machine, stem) in enumerate(todo):
-            if progress:
-                progress(done, len(todo), f"read {machine}/{stem}")
-            asv, evidence = _read_pair(root, folder, stem, machine, benchmarks, problems)
-            if asv is None and evidence is None:
-                continue
-            where = _where(machine, stem, asv)
-            place = dict(zip(WHERE, where, strict=True))
-            evidence = evidence or Evidence()
-            tables.append(_cells(asv, evidence).assign(**place, date=_date(asv, evidence)))
-            gates += [{**g, **place} for g in evidence.gates.values()]
-            runs += [(where, r) for r in evidence.runs.values()]
-            if evidence.pairs:
-                pairs.append(evidence.pair_frame().assign(**place))
-        cells = _concat(tables)
+        todo = [
+            _Task(root, folder, machine, label, stem, benchmarks)
+            for folder, machine, label in _machines(root, machines, problems)
+            for stem in _stems(folder)
+        ]
+        todo = _share_samples(todo, problems)
+        parts = list(_parts(todo, progress, workers))
+        _mend_dates(parts, problems)
+        _tell_apart(parts, machines, problems)
+        cells = _concat([part.cells for part in parts])
+    problems += [problem for part in parts for problem in part.problems]
     if cells.empty:
         found = "".join(f"\n  {file}: {wrong}" for file, wrong in problems[:20])
         raise StorageError(f"no results in {root}{': nothing there can be read' if found else ''}; {remedy}{found}")
-    ceilings = _ceilings(root, {machine: folder for folder, machine, _ in todo}, problems)
+    ceilings = _ceilings(root, {task.label: (task.folder, task.machine) for task in todo}, problems)
+    gates = _gate_frame([gate for part in parts for gate in part.gates])
+    runs = [(part.where, run) for part in parts for run in part.runs]
+    pairs = [part.pairs for part in parts if part.pairs is not None]
     twice = pd.concat(pairs, ignore_index=True) if pairs else pd.DataFrame(columns=list(PAIR_COLUMNS))
-    return Results(cells, _gate_frame(gates), machines, runs, problems, ceilings, twice[list(PAIR_COLUMNS)])
+    return Results(cells, gates, machines, runs, problems, ceilings, twice[list(PAIR_COLUMNS)])
 
 
-def _benchmarks(root: Path, conf: Any, problems: list[tuple[str, str]]) -> Any:
-    if not (root / "benchmarks.json").exists():
-        return None  # asv has not run yet, or results were copied here: every file holds its own parameters
+def _parts(todo: list[_Task], progress: Progress | None, workers: int) -> Iterator[_Part]:
+    with contextlib.ExitStack() as stack:
+        if workers > 1 and len(todo) > 1:
+            context = multiprocessing.get_context("spawn")  # a fork would take along half of arrow's threads
+            pool = stack.enter_context(ProcessPoolExecutor(min(workers, len(todo)), context))
+            parts: Iterable[_Part] = pool.map(_part, todo)
+        else:
+            parts = map(_part, todo)
+        coming = iter(parts)
+        for done, task in enumerate(todo):
+            if progress:
+                progress(done, len(todo), f"read {task.label}/{task.stem}")
+            yield next(coming)
+
+
+def _part(task: _Task) -> _Part:
+    """Read one commit, wherever: everything it needs and gives can be sent to another process."""
+    part = _Part()
+    with _no_garbage_collection():
+        asv, evidence = _read_pair(task, part.problems)
+        if asv is None and evidence is None:
+            return part
+        part.where = _where(task.label, task.stem, asv)
+        place = dict(zip(WHERE, part.where, strict=True))
+        evidence = evidence or Evidence()
+        cells = _cells(asv, evidence, task.keep)
+        if not evidence.full and cells.loc[cells["status"] == "ok", list(_MEDIANS)].isna().any(axis=None):
+            evidence = read_evidence(task.folder / f"{task.stem}{SUFFIX}")  # asv was interrupted, or had few samples
+            cells = _cells(asv, evidence, task.keep)
+        part.cells = cells.assign(**place, date=_date(asv, evidence)).reindex(columns=list(COLUMNS))
+        part.gates = [{**gate, **place} for gate in evidence.gates.values()]
+        part.runs = list(evidence.runs.values())
+        part.cpu = _processor(task, part)
+        if evidence.pairs:
+            part.pairs = evidence.pair_frame().assign(**place)
+    return part
+
+
+def _share_samples(todo: list[_Task], problems: list[tuple[str, str]]) -> list[_Task]:
+    """Of more evidence than SAMPLED_BYTES, only the newest commits keep their samples, and those of unknown date."""
+    sizes = [path.stat().st_size for task in todo if (path := task.folder / f"{task.stem}{SUFFIX}").is_file()]
+    if sum(sizes) <= SAMPLED_BYTES:
+        return todo
+    dates = [_date_in_head(task.folder / f"{task.stem}.json") for task in todo]
+    newest: dict[tuple[Path, str], float] = {}
+    for task, date in zip(todo, dates, strict=True):
+        place = task.folder, task.stem.partition("-")[2]
+        if math.isfinite(date):
+            newest[place] = max(newest.get(place, date), date)
+    shared = [
+        replace(task, keep=math.isinf(date) or date == newest[task.folder, task.stem.partition("-")[2]])
+        for task, date in zip(todo, dates, strict=True)
+    ]
+    if left := sum(not task.keep for task in shared):
+        wrong = f"samples of {left} older commits were left in their files: the table has medians and intervals of them"
+        problems.append((".", wrong))
+    return shared
+
+
+def _date_in_head(path: Path) -> float:
+    """The date in a result file of asv, which writes it among the first; infinite where it is not found there."""
     try:
-        return load_benchmarks(root, conf)
+        with open(path, "rb") as stream:
+            found = re.search(rb'"date": *(\d+)', stream.read(4096))
+    except OSError:
+        found = None
+    return float(found[1]) if found else math.inf
+
+
+def _benchmarks(root: Path, conf: Any, problems: list[tuple[str, str]]) -> dict[str, dict[str, Any]]:
+    """Version and names of parameters of today's benchmarks."""
+    if not (root / "benchmarks.json").exists():
+        return {}  # asv has not run yet, or results were copied here: every file holds its own parameters
+    try:
+        today = load_benchmarks(root, conf)
+        return {name: {key: b.get(key) for key in ("version", "param_names")} for name, b in today.items()}
     except Exception as error:  # a foreign benchmarks.json fails inside asv in many ways
         wrong = f"cannot be read ({type(error).__name__}); results of old versions of a benchmark are not told apart"
         problems.append(("benchmarks.json", wrong))
-        return None
+        return {}
 
 
 def _machines(
     root: Path, machines: dict[str, dict[str, Any]], problems: list[tuple[str, str]]
-) -> Iterator[tuple[Path, str]]:
-    """Each folder with a usable machine.json, and its machine's name; collects the machine files."""
+) -> Iterator[tuple[Path, str, str]]:
+    """Each folder with a usable machine.json, its machine's name, and a label of its own; collects the files."""
     from asv.machine import Machine
     from asv.util import UserError, load_json
 
@@ -133,15 +240,85 @@ def _machines(
         except (UserError, OSError, KeyError, TypeError, ValueError, AttributeError):
             problems.append((f"{folder.name}/machine.json", "is no machine file of asv; the folder was skipped"))
         else:
-            machines[name] = machine
-            yield folder, name
+            label = name
+            if name in machines:
+                label = f"{name} ({folder.name})"
+                wrong = (
+                    f"carries the name {name!r}, as another folder does: shown as {label!r}; give it a name of its own"
+                )
+                problems.append((f"{folder.name}/machine.json", wrong))
+            machines[label] = machine
+            yield folder, name, label
 
 
-def _ceilings(root: Path, folders: dict[str, Path], problems: list[tuple[str, str]]) -> dict[str, dict[int, Ceilings]]:
+def _processor(task: _Task, part: _Part) -> str:
+    """The processor that a commit was measured on, as its newest run names it; '' where none does."""
+    facts = [run["machine"] for run in part.runs if isinstance(run.get("machine"), dict)]
+    named = [str(fact["cpu"]) for fact in facts if fact.get("cpu")]
+    if len(set(named)) > 1:
+        which = ", ".join(sorted(set(named)))[:200]
+        wrong = f"holds runs on several processors ({which}): its cells may not compare; run `convbench run --fresh`"
+        part.problems.append((f"{task.folder.name}/{task.stem}{SUFFIX}", wrong))
+    return named[-1] if named else ""
+
+
+def _tell_apart(parts: list[_Part], machines: dict[str, dict[str, Any]], problems: list[tuple[str, str]]) -> None:
+    """Commits that were measured on another processor than the machine's newest become a machine of their own."""
+    newest: dict[str, _Part] = {}
+    for part in parts:
+        if part.cpu and len(part.cells):
+            best = newest.setdefault(part.where[0], part)
+            newest[part.where[0]] = max(best, part, key=lambda p: (_known(p.cells["date"].iat[0]), p.where))
+    for part in parts:
+        name, commit, env = part.where
+        if not part.cpu or not len(part.cells) or part.cpu == newest[name].cpu:
+            continue
+        label = f"{name} ({part.cpu})"
+        wrong = f"was measured on {part.cpu!r}, later commits on {newest[name].cpu!r}: shown as machine {label!r}"
+        problems.append((f"{name}/{commit}-{env}", wrong))
+        machines.setdefault(label, {**machines.get(name, {}), "cpu": part.cpu})
+        part.where = (label, commit, env)
+        part.cells["machine"] = label
+        part.gates = [{**gate, "machine": label} for gate in part.gates]
+        if part.pairs is not None:
+            part.pairs["machine"] = label
+
+
+def _known(date: pd.Timestamp) -> float:
+    return -math.inf if pd.isna(date) else float(date.timestamp())
+
+
+def _mend_dates(parts: list[_Part], problems: list[tuple[str, str]]) -> None:
+    """A date in the future would stay the newest for ever: such dates are taken as not known."""
+    limit = _now() + pd.Timedelta(days=1)
+    for part in parts:
+        if not len(part.cells):
+            continue
+        part.cells["measured_at"] = pd.to_datetime(
+            part.cells["measured_at"], utc=True, errors="coerce", format="ISO8601"
+        )
+        part.cells["date"] = pd.to_datetime(part.cells["date"], utc=True)
+        file = "{}/{}-{}".format(*part.where)
+        for column, what in (("date", "the commit's date"), ("measured_at", "the time of measuring")):
+            late = part.cells[column] > limit
+            if late.any():
+                problems.append(
+                    (file, f"{what} is in the future: taken as not known; is the clock right? `timedatectl`")
+                )
+                part.cells[column] = part.cells[column].mask(late)
+
+
+def _now() -> pd.Timestamp:
+    return pd.Timestamp.now(tz="UTC")
+
+
+def _ceilings(
+    root: Path, folders: dict[str, tuple[Path, str]], problems: list[tuple[str, str]]
+) -> dict[str, dict[int, Ceilings]]:
     found = {}
-    for machine, folder in folders.items():
+    for label, (folder, machine) in folders.items():
         try:
-            found[machine] = read_ceilings(folder / FILE, machine)
+            found[label] = read_ceilings(folder / FILE, machine)
         except (ValueError, OSError) as error:
             wrong = str(error.strerror if isinstance(error, OSError) else error)
             problems.append((str((folder / FILE).relative_to(root)), f"{wrong}; run `convbench machine --ceilings`"))
@@ -154,24 +331,22 @@ def _stems(folder: Path) -> list[str]:
     return sorted(asv | {p.name.removesuffix(SUFFIX) for p in folder.glob(f"*{SUFFIX}")})
 
 
-def _read_pair(
-    root: Path, folder: Path, stem: str, machine: str, benchmarks: Any, problems: list[tuple[str, str]]
-) -> tuple[AsvFile | None, Evidence | None]:
+def _read_pair(task: _Task, problems: list[tuple[str, str]]) -> tuple[AsvFile | None, Evidence | None]:
     asv, evidence = None, None
-    path = folder / f"{stem}.json"
+    path = task.folder / f"{task.stem}.json"
     if path.is_file():
         try:
-            asv = read_asv_file(path, machine, benchmarks)
-            problems += [(str(path.relative_to(root)), p) for p in asv.problems]
+            asv = read_asv_file(path, task.machine, task.benchmarks, samples=task.keep)
+            problems += [(str(path.relative_to(task.root)), p) for p in asv.problems]
         except (ValueError, OSError) as error:
-            problems.append((str(path.relative_to(root)), f"{error}; skipped"))
-    path = folder / f"{stem}{SUFFIX}"
+            problems.append((str(path.relative_to(task.root)), f"{error}; skipped"))
+    path = task.folder / f"{task.stem}{SUFFIX}"
     if path.is_file():
         try:
-            evidence = read_evidence(path)
-            problems += [(str(path.relative_to(root)), p) for p in evidence.problems]
+            evidence = read_evidence(path, task.keep)
+            problems += [(str(path.relative_to(task.root)), p) for p in evidence.problems]
         except OSError as error:
-            problems.append((str(path.relative_to(root)), f"cannot be read ({error.strerror}); skipped"))
+            problems.append((str(path.relative_to(task.root)), f"cannot be read ({error.strerror}); skipped"))
     return asv, evidence
 
 
@@ -181,14 +356,14 @@ def _where(machine: str, stem: str, asv: AsvFile | None) -> Where:
 
 
 def _date(asv: AsvFile | None, evidence: Evidence) -> pd.Timestamp:
-    """The commit's date; where asv wrote no file (it was interrupted) the start of the last run."""
-    if asv is not None:
+    """The commit's date; where asv wrote none (it was interrupted) the start of the last run."""
+    if asv is not None and not pd.isna(asv.date):
         return asv.date
     started = [str(r.get("started")) for r in evidence.runs.values()]
     return pd.to_datetime(pd.Series(started, dtype="str"), errors="coerce", utc=True).max()
 
 
-def _cells(asv: AsvFile | None, evidence: Evidence) -> pd.DataFrame:
+def _cells(asv: AsvFile | None, evidence: Evidence, keep: bool) -> pd.DataFrame:
     """Join asv's cells with the evidence and settle the status of each."""
     numbers = asv.cells if asv is not None and len(asv.cells) else _empty_numbers()
     table = numbers.merge(_typed(evidence.cell_frame()), how="outer", on=list(CELL))
@@ -198,10 +373,13 @@ def _cells(asv: AsvFile | None, evidence: Evidence) -> pd.DataFrame:
     for column in ("asv_failed", "outdated"):
         table[column] = table[column].eq(True)
     known = table["status"].notna()
-    timed = table["execute_s"].notna()
-    table = table[known | timed | table["asv_failed"]].reset_index(drop=True)  # the rest was not selected in this run
+    has_time = table["execute_s"].notna()
+    table = table[known | has_time | table["asv_failed"]].reset_index(
+        drop=True
+    )  # the rest was not selected in this run
     _settle_status(table)
-    _settle_times(table)
+    _settle_times(table, keep)
+    table[list(SECONDS)] = table[list(SECONDS)].astype(float).where(lambda seconds: seconds.abs() < LONGEST)
     table["error_over_bound"] = table["error_over_bound"].fillna(table["asv_error_over_bound"])
     table["peak_memory_bytes"] = table["peak_memory_bytes"].fillna(table["evidence_memory"])
     for column in ("family", "library", "library_version"):  # a property of the backend: known from its other cells
@@ -225,29 +403,40 @@ def _settle_status(table: pd.DataFrame) -> None:
     settle((table["status"] == "ok") & table["outdated"], "skipped", _OUTDATED)
 
 
-def _settle_times(table: pd.DataFrame) -> None:
-    """Prefer asv's samples and statistics; fill in from the evidence where asv saved none (it was interrupted)."""
-    own = table["asv_samples"].str.len().gt(0)
-    samples = table["asv_samples"].where(own, table["samples"])
-    missing = samples.isna()
-    samples[missing] = [[] for _ in range(int(missing.sum()))]
-    table["samples"] = samples
-    table["processes"] = [_processes(p, len(s)) for p, s in zip(table["processes"], samples, strict=True)]
-    bare = table["execute_s"].isna() | table["execute_low_s"].isna() | table["execute_high_s"].isna()
-    bare &= samples.str.len().gt(0) & (table["status"] == "ok")
-    if bare.any():
-        middle, low, high = median_intervals(list(samples[bare]))
-        for column, values in (("execute_s", middle), ("execute_low_s", low), ("execute_high_s", high)):
-            table.loc[bare, column] = table.loc[bare, column].fillna(pd.Series(values, index=table.index[bare]))
-    for column, timing in (("one_shot_s", "one_shot"), ("plan_s", "plan")):
-        bare = table[column].isna() & table[timing].notna() & (table["status"] == "ok")
-        kept = [samples_of(t) for t in table.loc[bare, timing]]
-        table.loc[bare, column] = [statistics.median(s) if s else math.nan for s in kept]
+def _settle_times(table: pd.DataFrame, keep: bool) -> None:
+    """Prefer asv's samples and statistics; fill in from the evidence where asv saved none (it was interrupted).
+
+    keep: whether the samples stay in the table; else they are decoded only where a median is missing.
+    """
+    ok = table["status"] == "ok"
+    bare = ok & table[["execute_s", "execute_low_s", "execute_high_s"]].isna().any(axis=1)
+    decoded = [
+        timed(lines, "execute") if want and isinstance(lines, list) else ([], [])
+        for want, lines in zip([True] * len(table) if keep else bare, table["lines"], strict=True)
+    ]
+    samples = [
+        theirs if isinstance(theirs, list) and theirs else ours
+        for theirs, (ours, _) in zip(table["asv_samples"], decoded, strict=True)
+    ]
+    fill = [i for i in np.flatnonzero(bare) if samples[i]]
+    if fill:
+        found = median_intervals([samples[i] for i in fill])
+        for column, values in zip(("execute_s", "execute_low_s", "execute_high_s"), found, strict=True):
+            _fill(table, column, fill, values)
+    for column, name in (("one_shot_s", "one_shot"), ("plan_s", "plan")):
+        fill = list(np.flatnonzero(ok & table[column].isna() & table["lines"].notna()))
+        kept = [timed(table["lines"].iat[i], name)[0] for i in fill]
+        _fill(table, column, fill, np.array([statistics.median(s) if s else math.nan for s in kept]))
+    sizes = [sizes if sum(sizes) == len(s) else [len(s)] for s, (_, sizes) in zip(samples, decoded, strict=True)]
+    table["samples"] = pd.Series(samples if keep else [[] for _ in samples], dtype=object, index=table.index)
+    table["processes"] = pd.Series(sizes if keep else [[] for _ in samples], dtype=object, index=table.index)
 
 
-def _processes(sizes: Any, count: int) -> list[int]:
-    """How many of so many samples came from each process; all from one where that is not known."""
-    return sizes if isinstance(sizes, list) and sum(sizes) == count else [count] if count else []
+def _fill(table: pd.DataFrame, column: str, rows: Sequence[Any], values: npt.NDArray[np.float64]) -> None:
+    """Put the values where there are none."""
+    known = table[column].to_numpy(dtype=float, copy=True)
+    known[rows] = np.where(np.isnan(known[rows]), values, known[rows])
+    table[column] = known
 
 
 def _empty_numbers() -> pd.DataFrame:
@@ -259,13 +448,10 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    full = [t.reindex(columns=list(COLUMNS)) for t in tables if len(t)]
+    full = [t for t in tables if len(t)]
     if not full:
         return pd.DataFrame(columns=list(COLUMNS))
-    cells = pd.concat(full, ignore_index=True)
-    cells["date"] = pd.to_datetime(cells["date"], utc=True)
-    cells["measured_at"] = pd.to_datetime(cells["measured_at"], utc=True, errors="coerce", format="ISO8601")
-    return cells
+    return full[0] if len(full) == 1 else pd.concat(full, ignore_index=True)
 
 
 def _gate_frame(gates: list[Record]) -> pd.DataFrame:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from convbench.report.page import build_report
+from convbench.report.site import build_report
 
 __all__ = ["build_report"]

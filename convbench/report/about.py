@@ -7,8 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from convbench.analysis.table import Results, Where
+from convbench.analysis.table import Where
 from convbench.report import words
+
+# Of the conditions, what is of use to a program only.
+_CLOCKS = ("wall_s", "monotonic_s")
 
 
 def gate_table(gate: pd.DataFrame) -> dict[str, Any] | None:
@@ -63,14 +66,22 @@ def not_shown(cells: pd.DataFrame) -> list[dict[str, Any]]:
     return sorted(groups, key=lambda g: (order.get(g["status"], 9), -g["count"]))
 
 
+def counts(cells: pd.DataFrame) -> dict[str, int]:
+    """How many cells there are of each status, ok first."""
+    found = {str(s): int(n) for s, n in cells["status"].value_counts().items()}
+    return dict(sorted(found.items(), key=lambda item: (item[0] != "ok", -item[1])))
+
+
 def facts(machine: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """What is known of the machine (asv's file, then the last run's), the versions, the runs and their warnings."""
+    """What is known of the machine (asv's file, then the last run's), versions, runs, conditions and warnings."""
     known = {k: v for k, v in machine.items() if k != "version"}
     if str(known.get("ram")).isdigit():
         known["ram"] = words.size_bytes(float(known["ram"]))
     versions: dict[str, str] = {}
     told, warned = [], []
+    last: Mapping[str, Any] = {}
     for run in sorted(runs, key=lambda r: str(r.get("started"))):
+        last = run
         known |= _strings(run.get("machine"))
         versions |= _strings(run.get("versions"))
         times = {name: words.moment(run.get(name)) for name in ("started", "finished")}
@@ -81,17 +92,28 @@ def facts(machine: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> dict
         "machine": {str(k): str(v) for k, v in known.items() if str(v)},
         "versions": dict(sorted(versions.items())),
         "runs": told,
+        "conditions": _conditions(last),
         "warnings": list(dict.fromkeys(warned)),
     }
 
 
+def _conditions(run: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """How the machine was doing before and after the last run: (what, before, after); [] where it was not recorded."""
+
+    def recorded(when: str) -> dict[str, Any]:
+        found = run.get(when)
+        return found if isinstance(found, dict) else {}
+
+    before, after = recorded("before"), recorded("after")
+    names = [name for name in {**before, **after} if name not in _CLOCKS]
+    return [
+        (words.condition(name), words.reading(name, before.get(name)), words.reading(name, after.get(name)))
+        for name in names
+    ]
+
+
 def _strings(value: Any) -> dict[str, str]:
     return {str(k): str(v) for k, v in value.items()} if isinstance(value, dict) else {}
-
-
-def machine_words(results: Results, where: Where) -> str:
-    cpu = str(results.machines.get(where[0], {}).get("cpu") or "")
-    return f"{where[0]} ({cpu})" if cpu else where[0]
 
 
 def other_commits(cells: pd.DataFrame, where: Where) -> list[dict[str, Any]]:

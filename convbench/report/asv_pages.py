@@ -44,7 +44,7 @@ if (window.asvFiles) $.ajax = function (request) {
 </script>
 """
 _NAVIGATION = '<li id="nav-li-regressions"><a href="#/regressions">Regressions</a></li>'
-_LINK = '\n\t<li><a href="../index.html">Crossover report</a></li>'
+_LINK = '\n\t<li><a href="../index.html">Which one should I use?</a></li>'
 
 
 def mend(html_dir: Path) -> None:

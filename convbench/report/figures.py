@@ -1,7 +1,8 @@
-"""The figures: time against kernel size, one-shot beside amortised time, and rooflines."""
+"""The figures: time against kernel size, crossover bands, one-shot beside amortised time, and rooflines."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -24,13 +25,13 @@ WIDTH, HEIGHT = 360, 290
 _INCH = 72
 Points = npt.NDArray[np.float64]
 # A crossover's label takes the first of these places around its ring, in viewBox units, that covers least.
-LABEL_OFFSETS = [(x, y) for y in (-18, 18, -32, 32, -46) for x in (0, 26, -26, 44, -44)]
+LABEL_OFFSETS = np.array([(x, y) for y in (-18, 18, -32, 32, -46) for x in (0, 26, -26, 44, -44)])
 LABEL_HALF = np.array([24, 8])
 # Bars shorter than this lie behind their marker.
 BAR_SEEN = 4
 
 
-def _figure(width: float, height: float, left: float, right: float, bottom: float, top: float) -> tuple[Figure, Axes]:
+def canvas(width: float, height: float, left: float, right: float, bottom: float, top: float) -> tuple[Figure, Axes]:
     """A figure whose axes leave these margins, all in viewBox units; no pyplot, so nothing is kept alive."""
     from matplotlib.figure import Figure
 
@@ -62,16 +63,16 @@ def time_panel(
     import matplotlib as mpl
 
     with mpl.rc_context(RC):
-        figure, axes = _figure(WIDTH, HEIGHT, left=48, right=10, bottom=40, top=8)
+        figure, axes = canvas(WIDTH, HEIGHT, left=48, right=10, bottom=40, top=8)
         best = family_best(rows)
         leading = set(best["backend"])
         for backend, group in rows.sort_values("kernel").groupby("backend", sort=True):
             _line(axes, group, styles[str(backend)], limits, strong=backend in leading)
         kernels = sorted({int(k) for k in rows["kernel"]})
         _kernel_axis(axes, kernels)
-        _time_axis(axes.yaxis, limits)
+        time_axis(axes.yaxis, limits)
         axes.set_ylim(*limits)
-        obstacles = _drawn_points(axes)
+        obstacles = drawn_points(axes)
         for mark in marks:
             obstacles = np.vstack([obstacles, _mark(axes, mark, best, obstacles)])
         axes.set_xlabel("kernel size k", color=INK)
@@ -122,22 +123,34 @@ def _mark(axes: Axes, crossing: Crossing, best: pd.DataFrame, obstacles: Points)
     ends = [min(max(end, left), right) for end in (crossing.low, crossing.high)]
     axes.plot(ends, [time, time], color=INK, linewidth=1.4, zorder=5)
     axes.plot([crossing.kernel], [time], "o", ms=8, mfc="none", mec=INK, mew=1.4, zorder=5)
-    place = axes.transData.transform((crossing.kernel, time))
-    offset = min(LABEL_OFFSETS, key=lambda o: _covered(place + o, axes, obstacles))
-    text = f"k ≈ {kernel_size(crossing.kernel)}"
+    return place_name(axes, (crossing.kernel, time), f"k ≈ {kernel_size(crossing.kernel)}", obstacles)
+
+
+def place_name(
+    axes: Axes, point: tuple[float, float], text: str, obstacles: Points, offsets: Points = LABEL_OFFSETS
+) -> Points:
+    """A bold name beside a point, where it covers the least of the obstacles; returns what is covered now.
+
+    obstacles: points in viewBox units, (m, 2). offsets: places to try, the first ones first; for a long name their
+    distances are stretched to the side.
+    """
+    half = np.array([max(LABEL_HALF[0], 3.6 * len(text)), LABEL_HALF[1]])
+    place = axes.transData.transform(point)
+    offset = min(offsets * (half / LABEL_HALF), key=lambda o: _covered(place + o, axes, obstacles, half))
     style = {"ha": "center", "va": "center", "color": INK, "fontweight": "bold", "zorder": 6}
-    axes.annotate(text, (crossing.kernel, time), offset, textcoords="offset points", **style).set_gid("class:mark:")
-    grid = np.stack(np.meshgrid(np.linspace(-22, 22, 9), np.linspace(-6, 6, 4)), axis=-1).reshape(-1, 2)
+    axes.annotate(text, point, offset, textcoords="offset points", **style).set_gid("class:mark:")
+    x, y = half - 2
+    grid = np.stack(np.meshgrid(np.linspace(-x, x, 9), np.linspace(-y, y, 4)), axis=-1).reshape(-1, 2)
     return np.vstack([place + offset + grid, place[None] + grid / 3])
 
 
-def _covered(centre: Points, axes: Axes, obstacles: Points) -> float:
+def _covered(centre: Points, axes: Axes, obstacles: Points, half: Points) -> float:
     """How much a label centred here would cover; leaving the axes is worse than anything."""
-    inside = axes.bbox.contains(*(centre - LABEL_HALF)) and axes.bbox.contains(*(centre + LABEL_HALF))
-    return float((np.abs(obstacles - centre) < LABEL_HALF).all(axis=1).sum()) + (0 if inside else 1e6)
+    inside = axes.bbox.contains(*(centre - half)) and axes.bbox.contains(*(centre + half))
+    return float((np.abs(obstacles - centre) < half).all(axis=1).sum()) + (0 if inside else 1e6)
 
 
-def _drawn_points(axes: Axes) -> Points:
+def drawn_points(axes: Axes) -> Points:
     """Points along every line drawn so far, in viewBox units, about three apart."""
     points = []
     for line in axes.lines:
@@ -167,7 +180,7 @@ def _kernel_axis(axes: Axes, kernels: Sequence[int]) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _time_axis(axis: Any, limits: tuple[float, float]) -> None:
+def time_axis(axis: Any, limits: tuple[float, float]) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
     axis.axes.set_yscale("log") if axis.axis_name == "y" else axis.axes.set_xscale("log")
@@ -200,8 +213,8 @@ def one_shot_panel(
 
     rows = rows.sort_values("one_shot_s", ascending=False)
     with mpl.rc_context(RC):
-        figure, axes = _figure(WIDTH, 20 * len(rows) + 46, left=112, right=14, bottom=34, top=6)
-        _time_axis(axes.xaxis, limits)
+        figure, axes = canvas(WIDTH, 20 * len(rows) + 46, left=112, right=14, bottom=34, top=6)
+        time_axis(axes.xaxis, limits)
         axes.set_xlim(*limits)
         for y, row in enumerate(rows.itertuples()):
             style = styles[str(row.backend)]
@@ -221,6 +234,58 @@ def one_shot_panel(
         return inline(figure, prefix, title)
 
 
+def band_panel(bands: Sequence[Mapping[str, Any]], prefix: str, title: str) -> str:
+    """Where fft overtakes direct, a row for each image size: thick where one leads, thin within the interval, as SVG.
+
+    bands: from sections.band.
+    """
+    import matplotlib as mpl
+
+    ends = [end for band in bands for end in (band["low"], band["high"])]
+    with mpl.rc_context(RC):
+        figure, axes = canvas(WIDTH, 30 * len(bands) + 44, left=82, right=12, bottom=38, top=8)
+        _kernel_axis(axes, _round_sizes(min(ends), max(ends)))
+        axes.set_ylim(len(bands) - 0.4, -0.6)
+        for y, band in enumerate(bands):
+            _band(axes, y, band)
+        axes.set_yticks(range(len(bands)), [band["size"] for band in bands])
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("kernel size k", color=INK)
+        return inline(figure, prefix, title)
+
+
+def _band(axes: Axes, y: float, band: Mapping[str, Any]) -> None:
+    def lead(start: float, end: float, family: str) -> None:
+        if end > start:
+            axes.plot([start, end], [y, y], color=FAMILY_COLOURS.get(family, SOFT), linewidth=7, solid_capstyle="butt")
+
+    def ends(c: Crossing) -> tuple[float, float]:
+        return max(c.low, band["low"]), min(c.high, band["high"])
+
+    at = band["low"]
+    for crossing in band["crossings"]:
+        low, high = ends(crossing)
+        lead(at, low, crossing.faster_below)
+        # neither leads here: thin, and in both colours
+        axes.plot([low, high], [y, y], color=FAMILY_COLOURS[crossing.faster_above], linewidth=2.2)
+        axes.plot([low, high], [y, y], color=FAMILY_COLOURS[crossing.faster_below], linewidth=2.2, dashes=(2, 2))
+        at = high
+    last = band["crossings"][-1].faster_above if band["crossings"] else band["leader"]
+    lead(at, band["high"], last)
+    for crossing in band["crossings"]:
+        axes.plot([crossing.kernel], [y], "o", ms=8, mfc=PAPER, mec=INK, mew=1.4, zorder=5)
+        text = f"k ≈ {kernel_size(crossing.kernel)}"
+        style = {"ha": "center", "va": "center", "color": INK, "fontweight": "bold", "zorder": 6}
+        axes.annotate(text, (crossing.kernel, y), (0, 13), textcoords="offset points", **style).set_gid("class:mark:")
+
+
+def _round_sizes(low: float, high: float) -> list[int]:
+    """Kernel sizes to label between these, ends included."""
+    inner = [k for k in (3, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if low * 1.2 < k < high / 1.2]
+    return sorted({int(low), *inner, int(high)})
+
+
 def roofline_panel(
     rows: pd.DataFrame,
     styles: Mapping[str, Style],
@@ -238,7 +303,7 @@ def roofline_panel(
     import matplotlib as mpl
 
     with mpl.rc_context(RC):
-        figure, axes = _figure(WIDTH, HEIGHT, left=48, right=10, bottom=40, top=8)
+        figure, axes = canvas(WIDTH, HEIGHT, left=48, right=10, bottom=40, top=8)
         axes.set(xscale="log", yscale="log", xlim=limits[0], ylim=limits[1])
         _roofs(axes, known, counts)
         for backend, group in rows.sort_values("kernel").groupby("backend", sort=True):
@@ -249,7 +314,7 @@ def roofline_panel(
             )  # fmt: skip
             line.set_gid(f"class:b b{style.slot}:{style.backend}")
         for axis in (axes.xaxis, axes.yaxis):
-            _rate_axis(axis)
+            decade_axis(axis)
         axes.set_xlabel("arithmetic intensity, FLOP / byte", color=INK)
         axes.set_ylabel("GFLOP / s", color=INK, labelpad=1)
         axes.grid(axis="y", color=FAINT, linewidth=0.8)
@@ -282,7 +347,7 @@ def _roofs(axes: Axes, known: Mapping[str, float], counts: str) -> None:
         line(fft / known[counts], fft, FAMILY_COLOURS["fft"], f"FFT {fft:.0f} GFLOP/s", linewidth=1.2, dashes=(5, 3))
 
 
-def _rate_axis(axis: Any) -> None:
+def decade_axis(axis: Any) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
     axis.set_major_locator(LogLocator())
@@ -292,13 +357,21 @@ def _rate_axis(axis: Any) -> None:
 
 
 def swatch(style: Style, prefix: str) -> str:
-    """A legend entry's little line, as SVG."""
+    """A legend entry's little line, as SVG; the name stands beside it."""
+    return _swatch(style.colour, style.marker, style.dashes).replace(_ANY_PREFIX, prefix)
+
+
+_ANY_PREFIX = "any-prefix"
+
+
+@functools.cache  # a few dozen different ones, in every legend of every page
+def _swatch(colour: str, marker: str, dashes: tuple[float | None, ...]) -> str:
     import matplotlib as mpl
 
     with mpl.rc_context(RC):
-        figure, axes = _figure(34, 12, left=0, right=0, bottom=0, top=0)
+        figure, axes = canvas(34, 12, left=0, right=0, bottom=0, top=0)
         axes.set_axis_off()
         axes.set(xlim=(0, 34), ylim=(0, 12))
-        axes.plot([1, 33], [6, 6], color=style.colour, linewidth=1.8, dashes=style.dashes)
-        axes.plot([17], [6], style.marker, color=style.colour, markersize=6, markeredgecolor=PAPER, markeredgewidth=0.8)
-        return inline(figure, prefix, style.backend)
+        axes.plot([1, 33], [6, 6], color=colour, linewidth=1.8, dashes=dashes)
+        axes.plot([17], [6], marker, color=colour, markersize=6, markeredgecolor=PAPER, markeredgewidth=0.8)
+        return inline(figure, _ANY_PREFIX, "").replace('role="img" aria-label=""', 'aria-hidden="true"')

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from convbench.analysis.crossover import Crossing, winners
+from convbench.analysis.crossover import Crossing
 from convbench.analysis.envelope import Span, envelope
 from convbench.analysis.schema import family_order
 from convbench.report import words
@@ -44,34 +44,115 @@ def marks(key: tuple[Any, ...], *envelopes: Spans) -> list[Crossing]:
     return list(dict.fromkeys(found))
 
 
-def winner_map(found: Set, without: Collection[str] = ()) -> dict[str, Any] | None:
-    """Rows (image sizes) of cells (kernel sizes), each with its winner; None if there is nothing left."""
-    won = winners(found.rows[~found.rows["family"].isin(list(without))])
-    if won.empty:
-        return None
-    kernels = sorted({int(k) for k in won["kernel"]})
-    by_place = {(r.image, r.kernel): r for r in won.itertuples()}
-    rows = [
-        {"image": words.shape(found.layout, n), "cells": [_map_cell(by_place.get((n, k))) for k in kernels]}
-        for n in sorted({int(n) for n in won["image"]})
-    ]
-    return {"kernels": kernels, "rows": rows}
+def winner_map(one: Set, rows: pd.DataFrame) -> dict[str, Any] | None:
+    """Rows (image sizes) of cells (kernel sizes), each with its winner and who ties with it; None where none is left.
 
-
-def _map_cell(row: Any) -> dict[str, str] | None:
-    if row is None:
+    rows: cells of this set with the columns of analysis.regret.
+    """
+    if rows.empty:
         return None
-    told = f"{row.backend}, {row.family}: {words.seconds(row.execute_s)}"
-    if isinstance(row.runner_up, str) and math.isfinite(row.ratio):
-        told += f"; next family: {row.runner_up} ({row.runner_up_family}), {row.ratio:.2f} times its time"
+    kernels = sorted({int(k) for k in rows["kernel"]})
+    cells: dict[tuple[int, int], dict[str, Any]] = {}
+    shown = rows.sort_values(["image", "kernel", "rank"], kind="stable")
+    columns = ["image", "kernel", "backend", "family", "execute_s", "regret", "tied", "smallest"]
+    for image, kernel, *values in shown[columns].itertuples(index=False, name=None):
+        place = cells.setdefault((image, kernel), {})
+        _see(place, *values)
+    images = sorted({image for image, _ in cells})
     return {
-        "family": row.family,
-        "css": family_class(row.family),
-        "backend": row.backend,
-        "time": words.seconds(row.execute_s),
-        "tied": "≈ " if row.tied else "",
-        "told": told + ("; the intervals overlap" if row.tied else ""),
+        "kernels": kernels,
+        "images": images,
+        "rows": [
+            {
+                "n": n,
+                "image": words.shape(one.layout, n),
+                "cells": [_told(cells[n, k]) if (n, k) in cells else None for k in kernels],
+            }
+            for n in images
+        ],
     }
+
+
+def _see(
+    place: dict[str, Any], backend: str, family: str, seconds: float, cost: float, tied: bool, smallest: float
+) -> None:
+    """Take in a row of a cell, best first."""
+    if not place:
+        place |= {"backend": backend, "family": family, "seconds": seconds, "equals": [], "rival": None, "next": None}
+        return
+    if tied:
+        place["equals"].append(backend)
+    if family != place["family"] and place["next"] is None:
+        place["next"] = (backend, family, cost, smallest)
+        if tied:
+            place["rival"] = (backend, family)
+
+
+def _told(place: dict[str, Any]) -> dict[str, Any]:
+    told = f"{place['backend']}, {place['family']}: {words.seconds(place['seconds'])}"
+    if place["equals"]:
+        told += f"; a tie with {words.joined(place['equals'])}"
+    if place["next"] and not place["rival"]:
+        backend, family, cost, smallest = place["next"]
+        told += f"; next family: {backend} ({family}), {_slower(cost)} (ties end at {words.percent(smallest)})"
+    rival, family = place["rival"] or ("", "")
+    return {
+        "family": place["family"], "css": family_class(place["family"]), "backend": place["backend"],
+        "time": words.seconds(place["seconds"]), "told": told, "rival": rival,
+        "rival_css": family_class(family) if rival else "", "equals": len(place["equals"]),
+    }  # fmt: skip
+
+
+def _slower(regret: float) -> str:
+    """'28 % slower', '4.2 times its time'."""
+    return f"{words.cost(regret)} {'slower' if regret < 1 else 'its time'}"
+
+
+def costs(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """What it costs to use one backend for everything: of each, its wins, ties and regret over these cells.
+
+    rows: cells of a set with the columns of analysis.regret. The least mean regret first, but those that cover every
+    cell before those that do not: a mean over easy cells flatters.
+    """
+    if rows.empty:
+        return []
+    total = len(rows[["image", "kernel"]].drop_duplicates())
+    groups = rows.assign(won=rows["rank"] == 1).groupby(["family", "backend"], sort=True)
+    told = groups.agg(
+        cells=("regret", "size"),
+        wins=("won", "sum"),
+        ties=("tied", "sum"),
+        mean=("regret", "mean"),
+        worst=("regret", "max"),
+    )
+    told["high"] = groups["regret"].quantile(0.95)
+    where = rows.loc[groups["regret"].idxmax(), ["image", "kernel", "best"]]
+    found = [
+        {
+            "backend": str(r.Index[1]), "family": str(r.Index[0]), "css": family_class(str(r.Index[0])), "of": total,
+            "cells": int(r.cells), "wins": int(r.wins), "ties": int(r.ties), "mean": float(r.mean),
+            "high": float(r.high), "worst": float(r.worst), "where": f"n = {w.image}, k = {w.kernel}", "best": w.best,
+        }
+        for r, w in zip(told.itertuples(), where.itertuples(), strict=True)
+    ]  # fmt: skip
+    return sorted(found, key=lambda c: (c["cells"] < total, c["mean"]))
+
+
+def band(crossings: pd.DataFrame, one: Set) -> list[dict[str, Any]]:
+    """Where fft overtakes direct at each image size of a set: for figures.band_panel."""
+    a, b = MAIN_PAIR
+    rows = crossings[(crossings["family_a"] == a) & (crossings["family_b"] == b) & (crossings["kernels"] > 1)]
+    own = [r for r in rows.to_dict("records") if all(r[name] == getattr(one, name) for name in SET)]
+    return [
+        {
+            "size": words.shape(r["layout"], r["image"]), "low": r["kernel_min"], "high": r["kernel_max"],
+            "crossings": [
+                Crossing(**{name: r[name] for name in Crossing.__dataclass_fields__}), *r["others"]
+            ] if r["kernel"] > 0 else [],
+            "leader": "" if r["kernel"] > 0 else _leader(r),
+        }
+        for r in sorted(own, key=lambda r: r["image"])
+    ]  # fmt: skip
 
 
 def crossover_tables(crossings: pd.DataFrame, order: list[Set]) -> list[dict[str, Any]]:

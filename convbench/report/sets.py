@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from convbench.analysis.crossover import Crossing
-from convbench.analysis.roofline import Ceilings, bandwidth, bytes_moved, roofline
+from convbench.analysis.roofline import Ceilings, bandwidth, bytes_moved
 from convbench.analysis.schema import GROUP, family_order, measured
 from convbench.report import figures, words
 from convbench.report.palette import Style, family_class, styles
@@ -53,9 +53,9 @@ class Set:
         return tuple(first[name] for name in GROUP)
 
 
-def sets(cells: pd.DataFrame) -> list[Set]:
-    """The sets that hold measurements, the usual question first, then by layout, dtype, device and threads."""
-    groups = measured(cells).groupby(list(SET), sort=True)
+def sets(rows: pd.DataFrame) -> list[Set]:
+    """The sets of these rows, the usual question first, then by layout, dtype, device and threads."""
+    groups = rows.groupby(list(SET), sort=True)
     found = [Set(str(key[0]), str(key[1]), str(key[2]), int(key[3]), rows) for key, rows in groups]
     layouts = list(words.LAYOUTS)
 
@@ -82,27 +82,40 @@ def draw(one: Set, look: Mapping[str, Style], marks: Mapping[int, list[Crossing]
         size = words.shape(one.layout, n)
         title = f"{one.title}, {size}: time against kernel size for {rows['backend'].nunique()} backends"
         svg = figures.time_panel(rows, look, marks[n], limits, f"{prefix}-{n}", title)
-        panels.append({"size": size, "svg": svg})
+        panels.append({"size": size, "svg": svg, "title": title})
     image = main_image(one)
     return {
-        "title": one.title,
-        "slug": one.slug,
-        "means": words.LAYOUT_MEANS.get(one.layout, ""),
-        "layout": one.layout,
         "panels": panels,
-        "slots": [look[b].slot for b in sorted(set(one.rows["backend"]))],
         "one_shot_size": words.shape(one.layout, image),
         "one_shots": _one_shots(one, image, look, prefix),
     }
 
 
+def leave_to_script(one: Set, marks: Mapping[int, list[Crossing]]) -> dict[str, Any]:
+    """A set's panels to be drawn by the page when they are looked at: many panels cost more than they tell."""
+    return {
+        "panels": [
+            {
+                "size": words.shape(one.layout, n), "svg": "", "image": n,
+                "title": f"{one.title}, {words.shape(one.layout, n)}: time against kernel size",
+                "marks": [[round(m.kernel, 2), m.faster_below, m.faster_above] for m in marks[n]],
+            }
+            for n in one.images
+        ],
+        "one_shot_size": "", "one_shots": [],
+    }  # fmt: skip
+
+
 def rooflines(found: list[Set], look: Mapping[str, Style], ceilings: Mapping[int, Ceilings]) -> dict[str, Any] | None:
-    """The panels of the usual cells (one thread, float32) below the ceilings; None where either is not there."""
+    """The panels of the usual cells (one thread, float32) below the ceilings; None where either is not there.
+
+    The rows of the sets have the columns of analysis.roofline.
+    """
     known = ceilings.get(1, {})
     one = next((s for s in found if all(getattr(s, name) == value for name, value in USUAL.items())), None)
     if one is None or not {"fma_float32", "copy"} <= known.keys():
         return None
-    rows = roofline(one.rows, ceilings).dropna(subset=["share"])
+    rows = one.rows.dropna(subset=["share"])
     if rows.empty:
         return None
     low, high = rows[["intensity", "attained"]].min(), rows[["intensity", "attained"]].max()
@@ -117,7 +130,8 @@ def rooflines(found: list[Set], look: Mapping[str, Style], ceilings: Mapping[int
         counts = bandwidth(bytes_moved(one.layout, n, one.dtype), known)
         title = f"{one.title}, {size}: attained rate against arithmetic intensity, below the ceilings"
         here = rows[rows["image"] == n]
-        panels.append({"size": size, "svg": figures.roofline_panel(here, look, known, counts, limits, f"r{n}", title)})
+        svg = figures.roofline_panel(here, look, known, counts, limits, f"r{n}", title)
+        panels.append({"size": size, "svg": svg, "title": title})
     shown = {name: style for name, style in look.items() if name in set(rows["backend"])}
     return {"title": one.title, "panels": panels, "legend": legend(shown, "v")}
 
@@ -133,6 +147,7 @@ def _one_shots(one: Set, image: int, look: Mapping[str, Style], prefix: str) -> 
     return [
         {
             "kernel": k,
+            "title": f"{one.title}, k = {k}: amortised and one-shot time",
             "svg": figures.one_shot_panel(
                 rows[rows["kernel"] == k],
                 look,

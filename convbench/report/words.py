@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from convbench.analysis.crossover import Crossing
 from convbench.analysis.envelope import Span
+from convbench.analysis.noise import Noise
 
 LAYOUTS = {"image": "Images", "signal": "Signals", "rows": "Rows"}
 _DTYPES = ("float32", "float64", "complex64", "complex128")
@@ -18,6 +19,7 @@ LAYOUT_MEANS = {
     "rows": "every row of an n × n image with a 1 × k kernel",
 }
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_READING_UNITS = {"mhz": " MHz", "c": " °C", "celsius": " °C", "w": " W"}
 # A list of more changes of lead than this is noise between near-equals, not advice.
 MOST_SPANS_IN_WORDS = 4
 
@@ -51,6 +53,26 @@ def digits(value: float, count: int = 3) -> str:
 def percent(share: float) -> str:
     """'92 %', '3.4 %'; '' for NaN."""
     return f"{digits(100 * share, 2)} %" if math.isfinite(share) else ""
+
+
+def cost(regret: float) -> str:
+    """What a choice costs beside the best: '3.1 %', '28 %', '4.2 times', '' for NaN; from 100 % on as a ratio."""
+    if not math.isfinite(regret):
+        return ""
+    return percent(regret) if regret < 1 else f"{digits(1 + regret, 2)} times"
+
+
+def noise(found: Noise) -> str:
+    """The smallest difference that is called one on a machine, and how that is known."""
+    if found.calibrated:
+        return (
+            f"Differences below {percent(found.floor)} are ties on this machine: {found.pairs} A/A pairs (one backend "
+            f"under two names) show how much equals differ."
+        )
+    return (
+        f"Differences below about {percent(found.floor)} are called ties: no A/A pairs were measured here, so that the "
+        f"noise of this machine is assumed, not known. `convbench run` measures them."
+    )
 
 
 def size_bytes(value: float) -> str:
@@ -109,12 +131,40 @@ def unbroken(text: str) -> str:
     )
 
 
+def condition(name: str) -> str:
+    """'frequency', from 'frequency_mhz': the unit stands beside the value."""
+    return re.sub(r"_(s|mhz|bytes|c|celsius|w)$", "", name).replace("_", " ")
+
+
+def reading(name: str, value: object) -> str:
+    """A condition of the machine with its unit: a number, several, or what the system says."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {reading(name, part)}" for key, part in value.items()) or "none"
+    if isinstance(value, (list, tuple)):
+        parts = [reading("", part) for part in value]
+        unit = _READING_UNITS.get(name.rpartition("_")[2], "") if name else ""
+        return " ".join(parts) + unit or "none"
+    if value is None or isinstance(value, (str, bool)):
+        return moment(value) if name == "time" else "" if value is None else str(value)
+    number = float(value) if isinstance(value, (int, float)) else math.nan
+    if name.endswith("_bytes"):
+        return size_bytes(number)
+    if name.endswith("_s"):
+        return seconds(number)
+    return f"{number:g}{_READING_UNITS.get(name.rpartition('_')[2], '')}" if math.isfinite(number) else str(value)
+
+
 def moment(value: object) -> str:
     """'2026-10-01 10:00 UTC' from an ISO time; anything else as it is, '' for nothing."""
     try:
         return f"{datetime.fromisoformat(str(value)).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     except ValueError:
         return str(value) if value else ""
+
+
+def index_text(index: object) -> str:
+    """'3, 4' for a place in an array; '' for none."""
+    return ", ".join(map(str, index)) if isinstance(index, (tuple, list)) else ""
 
 
 def joined(items: Sequence[str], last: str = "and") -> str:

@@ -15,7 +15,7 @@ from convbench.analysis.envelope import envelope
 from convbench.analysis.roofline import roofline
 from convbench.analysis.schema import GROUP, measured
 from convbench.analysis.table import read_results
-from convbench.report import figures, sections
+from convbench.report import figures, sections, sets
 from convbench.report.palette import styles
 
 
@@ -81,6 +81,26 @@ def test_crossovers_are_marked(rows: pd.DataFrame) -> None:
     assert "k ≈ 17" in svg
 
 
+def test_a_band_says_where_one_family_overtakes_another(rows: pd.DataFrame) -> None:
+    [one] = sets.sets(rows)
+    [band] = sections.band(crossovers(rows), one)
+    assert (band["size"], band["low"], band["high"]) == ("1024 × 1024", 3, 101)
+    svg = figures.band_panel([band, {**band, "size": "none", "crossings": [], "leader": "fft"}], "p", "a title")
+    root = ElementTree.fromstring(svg)
+    texts = {t.text for t in root.iter("text")}
+    assert {"1024 × 1024", "none", "k ≈ 17", "kernel size k", "3", "101"} <= texts
+    colours = re.findall(r"stroke:var\(--(direct|fft)\);stroke-width:7", svg)
+    assert sorted(colours) == ["direct", "fft", "fft"]  # the second row is fft's throughout
+    assert len(svg) < 8000
+
+
+def test_swatches_are_drawn_once_and_have_ids_of_their_own() -> None:
+    first, second = (figures.swatch(LOOK["direct-a"], prefix) for prefix in ("a", "b"))
+    assert first != second
+    assert first.replace(' id="a-', ' id="b-').replace("#a-", "#b-") == second
+    assert ElementTree.fromstring(first).get("aria-hidden") == "true"
+
+
 CEILINGS = {"fma_float32": 200.0, "copy_l2": 150.0, "copy_l3": 80.0, "copy": 20.0, "fft_float32": 30.0}
 
 
@@ -126,6 +146,6 @@ def test_few_and_far_kernel_sizes(tmp_path: Path, kernels: tuple[int, ...]) -> N
 
 
 def test_group_keys_are_in_order(rows: pd.DataFrame) -> None:
-    [only] = __import__("convbench.report.sets", fromlist=["sets"]).sets(rows)
+    [only] = sets.sets(rows)
     assert only.group(1024) == tuple(rows.iloc[0][list(GROUP)])
     assert len(styles((m.family, b) for b, m in REALISTIC.items())) == len(REALISTIC)

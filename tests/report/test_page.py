@@ -1,4 +1,4 @@
-"""The pages: complete, self-contained, escaped, honest about what is missing."""
+"""The page of a machine: complete, self-contained, escaped, honest about what is missing."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import synthetic
 from synthetic import REALISTIC, Model, cell_record, crossing_at, write_ceilings, write_results
 
 from convbench.errors import StorageError
-from convbench.report import build_report, page
+from convbench.report import build_report, machine_page
 
 
 def built(tmp_path: Path, models: dict[str, Model] | None = None, **settings: object) -> str:
-    """The text of index.html for these models."""
+    """The text of the machine's page for these models."""
     if models is not None:
         write_results(tmp_path / "results", models, **settings)
-    return build_report(tmp_path / "results", tmp_path / "out").read_text(encoding="utf-8")
+    build_report(tmp_path / "results", tmp_path / "out")
+    return (tmp_path / "out" / "machine-lab-existing-py3.11.html").read_text(encoding="utf-8")
 
 
 def section(text: str, name: str) -> str:
     """The words of a section, without tags."""
-    found = re.search(rf'<section id="{name}">(.*?)</section>', text, re.DOTALL)
+    found = re.search(rf'<section id="{name}"[^>]*>(.*?)</section>', text, re.DOTALL)
     assert found, name
     words = re.sub(r"<(script|svg).*?</\1>|<[^>]*>", " ", found[1], flags=re.DOTALL)
     return re.sub(r"[\s\u00a0]+", " ", html.unescape(words))
@@ -46,7 +48,7 @@ def test_the_answer_is_first_and_from_the_data(tmp_path: Path) -> None:
     assert re.search(
         r"The crossover from direct to fft lies at k = 19\.0 \(95 % interval: 1[89]\.\d to 19\.\d\)", answer
     )
-    assert "Every kernel measured here has rank 1" in answer
+    assert "every kernel measured has rank 1" in answer
     assert "If your kernel is not separable, ignore the separable family" in answer
     assert "256 × 256" in answer
 
@@ -54,7 +56,8 @@ def test_the_answer_is_first_and_from_the_data(tmp_path: Path) -> None:
 def test_sections_are_in_order_and_all_there(tmp_path: Path) -> None:
     text = built(tmp_path, THREE)
     assert re.findall(r'<section id="([^"]+)"', text) == [
-        "answer", "time", "map", "crossovers", "roofline", "cells", "plans", "gate", "left-out", "machine", "again",
+        "answer", "time", "map", "regret", "crossovers", "roofline", "cells", "plans", "gate", "left-out", "machine",
+        "again",
     ]  # fmt: skip
     assert set(re.findall(r'<a href="#([^"]+)">', text)) <= set(re.findall(r'id="([^"]+)"', text))
     assert "direct is faster" not in section(text, "map")
@@ -71,7 +74,9 @@ def test_nothing_is_loaded_from_elsewhere(tmp_path: Path) -> None:
     for file in (tmp_path / "out").glob("*.html"):
         text = file.read_text()
         assert not re.search(r"https?:|@import|url\((?!#)", text)
-        assert not re.search(r"<(?:script|img|iframe|link|object|embed)\b[^>]*\b(?:src|href)=", text)
+        loaded = re.findall(r"<(?:script|img|iframe|link|object|embed)\b[^>]*\b(?:src|href)=\"([^\"]*)", text)
+        assert loaded
+        assert all((tmp_path / "out" / name).is_file() for name in loaded)
         assert str(tmp_path) not in text
 
 
@@ -90,7 +95,10 @@ def test_what_has_no_evidence_is_nowhere_drawn(tmp_path: Path) -> None:
     text = built(tmp_path)
     for name in ("answer", "time", "map", "crossovers", "cells", "plans"):
         assert "fft-a" not in section(text, name)
-    assert "fft-a" not in re.sub(r'<section id="(gate|left-out)">.*?</section>', "", text, flags=re.DOTALL)
+    for name in ("regret", "roofline", "machine", "again"):
+        assert "fft-a" not in section(text, name)
+    index = (tmp_path / "out" / "index.html").read_text()
+    assert "fft-a" not in section(index, "answer") + section(index, "breakeven") + section(index, "accuracy")
     assert "no evidence 9 a time without evidence that the output was right: not shown fft-a" in section(
         text, "left-out"
     )
@@ -99,7 +107,7 @@ def test_what_has_no_evidence_is_nowhere_drawn(tmp_path: Path) -> None:
 def test_without_any_measurement_the_page_says_so(tmp_path: Path) -> None:
     text = built(tmp_path, THREE, evidence=False)
     assert "Nothing was measured on this machine that may be shown" in section(text, "answer")
-    assert "<svg" not in text
+    assert 'class="plot"' not in text
     assert "no evidence 27" in section(text, "left-out")
 
 
@@ -135,7 +143,7 @@ def test_problems_in_the_results_are_listed(tmp_path: Path) -> None:
     write_results(tmp_path / "results", THREE)
     (tmp_path / "results" / "lab" / "89abcdef-x.json").write_text("{")
     text = built(tmp_path)
-    assert "lab/89abcdef-x.json Error parsing JSON" in section(text, "left-out")
+    assert re.search(r"lab/89abcdef-x.json .*skipped", section(text, "left-out"))
 
 
 EVIL = "<script>alert('x')</script>&\"{{ 7*7 }}"
@@ -166,25 +174,43 @@ def test_everything_from_files_is_escaped(tmp_path: Path) -> None:
         file.write("".join(json.dumps(line) + "\n" for line in lines))
     text = built(tmp_path)
     assert "<script>alert" not in text
-    assert text.count("<script") == text.count("</script>") == 2
+    assert text.count("<script") == text.count("</script>") == 5
     assert "49" not in section(text, "left-out")
-    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
-    assert EVIL in data["words"]["backend"]
+    files = json.loads(re.search(r'id="files">(.*?)</script>', text, re.DOTALL)[1])
+    assert EVIL in files
+    for file in (tmp_path / "out").rglob("*.*"):
+        if file.suffix in (".html", ".js"):
+            assert "<script>alert" not in file.read_text(encoding="utf-8")
+            assert re.fullmatch(r"[A-Za-z0-9._-]+", file.name)
+
+
+def data_of(out: Path, key: str = "lab-existing-py3.11-image-float32-cpu-1") -> dict[str, Any]:
+    """What a data script hands to the page."""
+    text = (out / "data" / f"{key}.js").read_text(encoding="utf-8")
+    start = f'(window.convbenchData ||= {{}})["{key}"] = '
+    assert text.startswith(start)
+    return json.loads(text.removeprefix(start).rstrip(";\n"))
 
 
 def test_the_data_of_the_table_are_those_of_the_cells(tmp_path: Path) -> None:
-    text = built(tmp_path, THREE, kernels=(3, 31), noise=0.0)
-    data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
-    assert data["rows"] == data["of"] == 6
-    at = [data["words"]["backend"][i] for i in data["columns"]["backend"]]
-    kernels = [data["words"]["kernel"][i] for i in data["columns"]["kernel"]]
-    ranks = dict(zip(zip(kernels, at, strict=True), data["columns"]["rank"], strict=True))
+    built(tmp_path, THREE, kernels=(3, 31), noise=0.0)
+    data = data_of(tmp_path / "out")
+    columns, words = data["columns"], data["words"]
+    assert data["rows"] == 6
+    assert {len(values) for values in columns.values()} == {6}
+    ranks = {
+        (k, words["backend"][b]): r
+        for k, b, r in zip(columns["kernel"], columns["backend"], columns["rank"], strict=True)
+    }
     assert [ranks[31, b] for b in ("sep-a", "fft-a", "direct-a")] == [1, 2, 3]
-    assert data["columns"]["ratio"][0] == 1
-
-
-def data_of(text: str) -> dict[str, dict[str, list[object]]]:
-    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+    assert columns["regret"][0] == 0
+    assert [words["status"][s] for s in columns["status"]] == ["ok"] * 6
+    assert all(len(s) == 15 for s in columns["samples"])
+    assert columns["processes"] == [[15]] * 6
+    # without the separable family fft-a is the best at k = 31, and the separable backend has no place
+    rest = dict(zip(zip(columns["kernel"], columns["backend"], strict=True), columns["rest_rank"], strict=True))
+    assert rest[31, words["backend"].index("fft-a")] == 1
+    assert rest[31, words["backend"].index("sep-a")] is None
 
 
 def test_every_cell_has_its_share_of_the_ceiling(tmp_path: Path) -> None:
@@ -197,11 +223,11 @@ def test_every_cell_has_its_share_of_the_ceiling(tmp_path: Path) -> None:
     assert "No ceilings of this machine are stored" in section(text, "roofline")
     assert "convbench machine --ceilings" in section(text, "roofline")
     assert "Share of ceiling" not in text
-    assert "share" not in data_of(text)["columns"]
+    assert set(data_of(tmp_path / "out")["columns"]["share"]) == {None}
     write_ceilings(tmp_path / "results" / "lab", {1: {"fma_float32": 125.0, "copy": 50.0}})
     text = built(tmp_path)
-    assert data_of(text)["columns"]["share"].count(0.8) == 2  # k = 31; the others are held back by bandwidth
-    assert data_of(text)["columns"]["share"].count(None) == 4
+    assert data_of(tmp_path / "out")["columns"]["share"].count(0.8) == 2  # k = 31; the others: bandwidth
+    assert data_of(tmp_path / "out")["columns"]["share"].count(None) == 4
     assert "80 %" in section(text, "cells")
 
 
@@ -225,26 +251,19 @@ def test_ceilings_of_other_cells_leave_the_figure_out(tmp_path: Path) -> None:
     assert "Share of ceiling" in section(text, "cells")
 
 
-def test_many_rows_are_cut_to_the_best_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from convbench.report import ranking
+def test_many_figures_are_left_to_the_page_s_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_page, "FIGURES", 5)
+    text = built(tmp_path, THREE, images=(64, 128), dtypes=("float32", "float64"), threads=(1, 2))
+    panels = section_html(text, "time")
+    assert panels.count('<figure class="lazy"') == 6  # of four sets the first is drawn
+    assert panels.count('<svg class="plot" viewBox="0 0 360 290"') == 2
+    marks = [json.loads(html.unescape(m)) for m in re.findall(r'data-marks="([^"]*)"', panels)]
+    assert all(mark[1:] in (["direct", "separable"], ["direct", "fft"]) for found in marks for mark in found)
+    assert any(marks)
 
-    monkeypatch.setattr(ranking, "MOST_ROWS", 20)
-    data = json.loads(re.search(r'id="data">(.*?)</script>', built(tmp_path, THREE), re.DOTALL)[1])
-    assert (data["rows"], data["of"]) == (18, 27)
-    assert set(data["columns"]["rank"]) == {1, 2}
 
-
-def test_heavy_figures_go_to_pages_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "FIGURE_BYTES", 30_000)
-    monkeypatch.setattr(page, "FURTHER_BYTES", 60_000)
-    text = built(tmp_path, THREE, images=(64, 128), dtypes=("float32", "float64", "complex64"), threads=(1, 2))
-    files = sorted(p.name for p in (tmp_path / "out").glob("index-figures*.html"))
-    assert len(files) > 1
-    assert set(re.findall(r'href="(index-figures\d*\.html)#set=', text)) == set(files)
-    for file in files:
-        further = (tmp_path / "out" / file).read_text()
-        assert 'href="index.html"' in further
-        assert "<svg" in further
+def section_html(text: str, name: str) -> str:
+    return re.search(rf'<section id="{name}"[^>]*>(.*?)</section>', text, re.DOTALL)[1]
 
 
 def test_a_full_grid_stays_light(tmp_path: Path) -> None:
@@ -255,39 +274,56 @@ def test_a_full_grid_stays_light(tmp_path: Path) -> None:
         "layouts": ("image", "signal"),
     }
     built(tmp_path, REALISTIC, **settings)
-    assert (tmp_path / "out" / "index.html").stat().st_size < 3e6
+    sizes = {p.name: p.stat().st_size for p in (tmp_path / "out").glob("*.html")}
+    assert sizes["index.html"] < 1.5e6
+    assert max(sizes.values()) < 2e6
 
 
-def test_machines_have_pages_that_link_each_other(tmp_path: Path) -> None:
-    results = tmp_path / "results"
-    write_results(results, THREE, kernels=(3, 31), machine="first one")
-    write_results(results, THREE, kernels=(3, 31), machine="second")
-    write_results(results, THREE, kernels=(3, 31), machine="second", commit="f" * 40, date=synthetic.DATE - 10**9)
-    index = built(tmp_path)
-    others = re.findall(r'href="(machine-[^"]+\.html)"', index)
-    assert len(others) == 1
-    other = (tmp_path / "out" / others[0]).read_text()
-    assert 'href="index.html"' in other
-    assert "second (Zen 4" in index + other
-    assert "ffffffff" in index + other  # the older commit is listed, not mixed in
-    assert "Other commits in these results (1)" in index + other
+def test_ties_are_drawn_as_ties(tmp_path: Path) -> None:
+    equal = {
+        "a": Model("direct", lambda n, k: 1e-3 * k),
+        "b": Model("fft", lambda n, k: 1.005e-3 * k),
+        "c": Model("fft", lambda n, k: 2e-3 * k),
+    }
+    text = built(tmp_path, equal, kernels=(3, 7), noise=0.02)
+    cells = re.findall(r"<td class=\"[^\"]*split[^\"]*\".*?</td>", section_html(text, "map"), re.DOTALL)
+    assert len(cells) == 2
+    for cell in cells:
+        assert {"a", "b"} == set(re.findall(r"<span[^>]*>(?:= )?(\w)</span>", cell))
+    assert "a tie with" in html.unescape(cells[0])
+    clear = built(tmp_path, {"a": equal["a"], "c": equal["c"]}, kernels=(3, 7), noise=0.02)
+    assert "split" not in section_html(clear, "map")
+    assert "c (fft), 2.0 times its time" in section_html(clear, "map")
 
 
-def test_asv_is_linked_only_if_there(tmp_path: Path) -> None:
-    assert 'href="asv/index.html"' not in built(tmp_path, THREE, kernels=(3, 5))
-    assert "asv publish" in section((tmp_path / "out" / "index.html").read_text(), "again")
-    (tmp_path / "out" / "asv").mkdir()
-    (tmp_path / "out" / "asv" / "index.html").write_text("asv")
-    assert 'href="asv/index.html"' in built(tmp_path)
-    assert (tmp_path / "out" / "asv" / "index.html").read_text() == "asv"
+def test_the_noise_of_the_machine_is_stated(tmp_path: Path) -> None:
+    text = built(tmp_path, THREE, kernels=(3, 7))
+    assert "no A/A pairs were measured here" in text
+    assert "<code>convbench run</code> measures them" in text
 
 
-def test_downloads_and_progress(tmp_path: Path) -> None:
-    write_results(tmp_path / "results", THREE, kernels=(3, 5))
-    told: list[tuple[int, int, str]] = []
-    build_report(tmp_path / "results", tmp_path / "out", progress=lambda *step: told.append(step))
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"index.html", "cells.csv", "cells.parquet"}
-    assert any("draw Images, float32, cpu, 1 thread" in text for *_, text in told)
+def test_the_cost_of_choosing_otherwise(tmp_path: Path) -> None:
+    models = {"a": Model("direct", lambda n, k: 1e-3 * k), "b": Model("fft", lambda n, k: 5e-3)}
+    cost = section(built(tmp_path, models, kernels=(1, 5, 20), noise=0.0), "regret")
+    # regret of a: 0, 0 and 3; of b: 4, 0 and 0
+    assert "a direct 3 of 3 2 2 2.0 times 3.7 times 4.0 times n = 1024, k = 20 best: b" in cost
+    assert "b fft 3 of 3 1 2 2.3 times 4.6 times 5.0 times n = 1024, k = 1 best: a" in cost
+
+
+def test_conditions_before_and_after_are_shown(tmp_path: Path) -> None:
+    path = write_results(tmp_path / "results", THREE, kernels=(3, 7))
+    run = {
+        **synthetic.run_record("r2"),
+        "before": {"load": [0.5, 0.25, 0.1], "frequency_mhz": {"0": 3000.0}, "governor": "powersave", "wall_s": 1.0},
+        "after": {"load": [1.5, 0.25, 0.1], "governor": "powersave", "probe_s": 1.5e-4},
+    }
+    with path.with_suffix(".evidence.jsonl").open("a") as file:
+        file.write(json.dumps(run) + "\n")
+    told = section(built(tmp_path), "machine")
+    assert "load 0.5 0.25 0.1 1.5 0.25 0.1" in told
+    assert "governor powersave powersave" in told
+    assert "probe 150 µs" in told
+    assert "wall" not in told
 
 
 def test_the_same_results_give_the_same_page(tmp_path: Path) -> None:
@@ -310,7 +346,8 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
-    before = built(tmp_path, THREE, kernels=(3, 5))
+    built(tmp_path, THREE, kernels=(3, 5))
+    before = (tmp_path / "out" / "index.html").read_text()
     (tmp_path / "out").chmod(0o500)
     with pytest.raises(StorageError, match="out"):
         build_report(tmp_path / "results", tmp_path / "out")
@@ -318,7 +355,8 @@ def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = built(tmp_path, THREE, kernels=(3, 5))
+    built(tmp_path, THREE, kernels=(3, 5))
+    before = (tmp_path / "out" / "index.html").read_text()
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

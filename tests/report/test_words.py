@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
 from convbench.analysis.crossover import Crossing
 from convbench.analysis.envelope import Span
+from convbench.analysis.noise import UNCALIBRATED, Noise
 from convbench.report import words
 
 AT_19 = Crossing(18.6, 17.2, 20.9, 15, 21, "direct", "fft")
@@ -38,6 +40,38 @@ def test_size_bytes(value: float, told: str) -> None:
 )
 def test_percent(share: float, told: str) -> None:
     assert words.percent(share) == told
+
+
+@pytest.mark.parametrize(
+    ("regret", "told"),
+    [(0.0, "0.0 %"), (0.031, "3.1 %"), (0.28, "28 %"), (0.999, "100 %"), (1.0, "2.0 times"), (29.0, "30 times"), (math.nan, "")],
+)  # fmt: skip
+def test_cost(regret: float, told: str) -> None:
+    assert words.cost(regret) == told
+
+
+def test_noise() -> None:
+    told = words.noise(Noise(48, 0.01, 2.24, 0.009))
+    assert re.fullmatch(r"Differences below 3\.\d % are ties on this machine: 48 A/A pairs \(.*\) show .*", told)
+    assert "no A/A pairs were measured here" in words.noise(UNCALIBRATED)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what", "told"),
+    [("load", [0.5, 1, 2.25], "load", "0.5 1 2.25"), ("frequency_mhz", {"0": 3000.0, "1": 2999.5}, "frequency", "0 3000 MHz, 1 2999.5 MHz"),
+     ("temperature_c", 41.0, "temperature", "41 °C"), ("frequency_mhz", [3000, 2000], "frequency", "3000 2000 MHz"),
+     ("probe_s", 1.5e-4, "probe", "150 µs"), ("memory_available_bytes", 2**30, "memory available", "1.00 GiB"),
+     ("governor", "unknown", "governor", "unknown"), ("affinity", [], "affinity", "none"), ("turbo", None, "turbo", ""),
+     ("time", "2026-10-01T10:00:00+00:00", "time", "2026-10-01 10:00 UTC"), ("swap", True, "swap", "True")],
+)  # fmt: skip
+def test_conditions(name: str, value: object, what: str, told: str) -> None:
+    assert words.condition(name) == what
+    assert words.reading(name, value) == told
+
+
+def test_index_text() -> None:
+    assert words.index_text((3, 4)) == "3, 4"
+    assert words.index_text(math.nan) == words.index_text(None) == ""
 
 
 @pytest.mark.parametrize(
