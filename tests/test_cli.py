@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import choosing
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -374,8 +375,10 @@ def test_run_refuses_wrong_arguments(suite: list[tuple[Any, ...]]) -> None:
 def test_report_builds_and_says_where_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module: Any = ModuleType("convbench.report")
 
-    def build_report(results: Path, out: Path, *, progress: Any) -> Path:
+    def build_report(results: Path, out: Path, *, progress: Any, backends: Any, workers: int) -> Path:
         progress(1, 1, "page")
+        assert backends["right"]["convention"].startswith("Computes convolution")
+        assert workers >= 1
         return out / "index.html"
 
     module.build_report = build_report
@@ -392,6 +395,95 @@ def test_report_without_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     fails(call("report", "--results", str(tmp_path / "none")), 2, "no folder of results", "convbench run")
     monkeypatch.chdir(tmp_path)
     fails(call("report"), 2, "asv.conf.json")
+
+
+def test_report_can_be_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+    monkeypatch.setattr("convbench.report.serve.serve", lambda *arguments: shown.append(arguments[:2]))
+    monkeypatch.setattr("convbench.report.build_report", lambda results, out, **_: out / "index.html")
+    (tmp_path / "results").mkdir()
+    result = call("report", "--results", str(tmp_path / "results"), "--serve", "--port", "0")
+    assert result.exit_code == 0, result.output
+    assert shown == [(tmp_path / "reports", 0)]
+
+
+# -- decisions ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    """A chooser's table in which `right` is the quickest everywhere."""
+    laws = {
+        "right": choosing.Law("direct", lambda n, k: 1e-9 * n * n),
+        "right-threaded": choosing.Law("direct", lambda n, k: 2e-9 * n * n),
+    }
+    made = choosing.table_of(choosing.cells(laws))
+    (tmp_path / "chooser.json").write_text(json.dumps(made))
+    return str(tmp_path / "chooser.json")
+
+
+def test_recommend_answers_from_a_table(table: str, tmp_path: Path) -> None:
+    result = call("recommend", "--image", "256x256", "--kernel", "7x7", "--table", table)
+    assert result.exit_code == 0, result.output
+    assert "use right" in result.stdout
+    assert "runner-up: right-threaded, +100 %" in result.stdout
+    told = json.loads(call("recommend", "--image", "256x256", "--kernel", "7x7", "--table", table, "--json").stdout)
+    assert told["backend"] == "right"
+    assert told["low"] < told["seconds"] < told["high"]
+    copy = tmp_path / "copy.json"
+    assert call("recommend", "--table", table, "--export", str(copy)).exit_code == 0
+    assert json.loads(copy.read_text()) == json.loads(Path(table).read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--image", "100x100"], ["needs --image and --kernel"]),
+        (["--image", "100x", "--kernel", "3x3"], ["--image", "'100x'"]),
+        (["--image", "0x5", "--kernel", "3x3"], ["--image", "'0x5'"]),
+        (["--image", "9x9x9", "--kernel", "3x3"], ["--image", "'9x9x9'"]),
+        (["--image", "64", "--kernel", "3x3"], ["axes"]),
+        (["--image", "64x64", "--kernel", "3x3", "--images", "0"], ["images"]),
+        (["--image", "64x64", "--kernel", "3x3", "--table", "nowhere.json"], ["nowhere.json"]),
+        (["--image", "64x64", "--kernel", "3x3", "--results", "nowhere"], ["nowhere"]),
+    ],
+)
+def test_recommend_refuses_what_it_cannot_answer(arguments: list[str], parts: list[str]) -> None:
+    fails(call("recommend", *arguments), 2, *parts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--family", "direct", "direct"], ["direct"]),
+        (["--family", "direct", "magic"], ["magic", "separable"]),
+        (["--family", "direct", "fft", "--image", "64"], ["64"]),
+        (["--family", "direct", "fft", "--signal", "64", "--rows"], ["--signal takes the place"]),
+        (["--family", "direct", "fft", "--min", "9", "--max", "3"], ["9"]),
+        (["--family", "direct", "fft", "--save", "/no/such/folder/x.json"], ["--save"]),
+        (["--family", "direct", "framework"], ["framework"]),  # none is there
+    ],
+)
+def test_crossover_refuses_what_it_cannot_search(arguments: list[str], parts: list[str]) -> None:
+    fails(call("crossover", *arguments), 2, *parts)
+
+
+def test_track_tells_and_has_an_exit_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    found = SimpleNamespace(
+        notes=["two rounds"], table=lambda: [["c", "1", "2", "2.0", "slower", "4"]], not_compared=lambda: ["d: n/a"],
+        summary=lambda: "1 slower", exit_status=lambda strict: 3 if strict else 1, as_dict=lambda: {"cells": []},
+    )  # fmt: skip
+    monkeypatch.setattr("convbench.tracking.track", lambda *a, **k: seen.append((a, k["margin"], k["rounds"])) or found)
+    result = call("track", "main", "--margin", "10%", "--rounds", "4")
+    assert result.exit_code == 1
+    assert seen == [(("main", "HEAD"), 0.1, 4)]
+    assert "slower" in result.stdout
+    assert "not compared: d: n/a" in result.stdout
+    assert "Note: two rounds" in result.stderr
+    assert call("track", "main", "--strict").exit_code == 3
+    assert json.loads(call("track", "main", "--json").stdout) == {"cells": []}
+    fails(call("track", "main", "--margin", "much"), 2, "much")
 
 
 # -- machine -----------------------------------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def context(
     """All that the template of a backend's page needs; data: by the slug of the place."""
     name = entry["name"]
     told = known.get(name, {})
-    facts = [(label, _fact(told[key])) for key, label in _FACTS if told.get(key)]
+    facts = [(label, _fact(key, told[key])) for key, label in _FACTS if told.get(key)]
     at, keys = [], []
     for place in places:
         cells = place.cells[place.cells["backend"] == name]
@@ -108,8 +108,10 @@ def context(
     return {"backend": entry, "facts": facts, "at": at, "keys": keys}
 
 
-def _fact(value: Any) -> str:
-    return words.joined([str(v) for v in value]) if isinstance(value, (list, tuple)) else str(value)
+def _fact(key: str, value: Any) -> str:
+    if not isinstance(value, (list, tuple)):
+        return str(value)
+    return words.joined([f"{v}-D" if key == "dims" else str(v) for v in value])
 
 
 def _sets(name: str, place: Place, data: list[SetData]) -> list[dict[str, Any]]:
