@@ -25,6 +25,7 @@ from convbench.verdict import Verdict
 Status = Literal["ok", "failed", "n/a", "skipped"]
 Progress = Callable[[int, int, str], None]
 Certify = Callable[[Backend, Problem], Verdict]
+Start = Callable[[Backend, Problem], float | None]
 Twins = Callable[[dict[str, float]], Collection[str]]
 
 # A probe image this many multiply-adds large takes some 10 ms with a slow direct method: cheap next to what it saves.
@@ -35,8 +36,6 @@ GROWS_WITH_AREA = ("direct", "framework")
 ONE_SHOT_SECONDS = 0.15
 """Time for repeating plan + execute, per cell."""
 MOST_ONE_SHOTS = 5
-TINY = 8
-"""Image length of the problem on which a backend starts up: its import and compiling, next to no work."""
 AGAIN = " (again)"
 
 
@@ -46,8 +45,8 @@ class Cell:
 
     status: ok (gated and timed), failed (wrong, or raised: never timed), n/a (cannot run), skipped (over the budget).
     Seconds and bytes; execute and one_shot are per call. again: the second half of an A/A pair, another plan.
-    startup_seconds: from nothing to a first result on a tiny problem, in this process: importing and compiling.
-    first_plan_seconds, first_execute_seconds: of this problem, after that. error_ulp: see Verdict.
+    startup_seconds: from nothing to a first result on a tiny problem, see coldstart: importing and compiling.
+    first_plan_seconds, first_execute_seconds: of this problem, the library loaded. error_ulp: see Verdict.
     """
 
     backend: str
@@ -97,13 +96,15 @@ def measure_cells(
     certify: Certify = certify,
     zero_mean: bool = False,
     once: bool = True,
+    start: Start | None = None,
     twins: Twins | None = None,
     progress: Progress | None = None,
 ) -> list[Cell]:
     """Gate every backend on this problem and time those that are right, side by side in random order.
 
     budget: seconds that one execution may take; infinite: nothing is predicted. zero_mean: image is zero-mean random
-    data (a sharper checksum bound). once: also find what is done once: one-shots, transfers, memory.
+    data (a sharper checksum bound). once: also find what is done once: one-shots, transfers, memory. start: how long a
+    cold start takes.
     twins: given the backends that will be timed, with the seconds of their first execution, those to be A/A pairs.
     Returns one Cell per backend, in the order given; a backend that raises becomes a failed cell, never an exception.
     """
@@ -121,6 +122,8 @@ def measure_cells(
     doubled = twins({name: cells[name].first_execute_seconds or 0.0 for name in plans}) if twins else ()
     for backend in chosen:
         if backend.name in plans and backend.name in doubled:
+            if progress:
+                progress(len(chosen), total, f"gate {backend.name}")
             twin, plan = gated(backend, problem, kernel, math.inf, certify, judge)
             if plan is None:
                 cells[backend.name] = twin
@@ -158,6 +161,8 @@ def measure_cells(
                     cell = replace(cell, **_transfers(plan, image))
                 del plan
                 cells[backend.name] = replace(cell, **_one_shots(backend, problem, image, kernel)) if once else cell
+                if start:
+                    cells[backend.name] = replace(cells[backend.name], startup_seconds=start(backend, problem))
             except Exception as error:
                 fail(backend.name, error)
     if progress:
@@ -174,7 +179,6 @@ def gated(
     if reason:
         return replace(cell, reason=reason), None
     try:
-        cell = replace(cell, startup_seconds=start_up(backend, problem))
         expected = _predict(backend, problem, kernel) if budget < math.inf else 0.0
         if expected > budget:
             why = f"over the time budget: {expected:.2g} s predicted from a smaller image, budget {budget:g} s"
@@ -210,25 +214,6 @@ def gated(
     except Exception as error:  # one backend's crash must not cost the others their cells
         return replace(cell, status="failed", reason=_raised(error)), None
     return replace(cell, status="ok"), plan
-
-
-_started: dict[tuple[object, ...], float] = {}
-
-
-def start_up(backend: Backend, problem: Problem) -> float:
-    """Seconds from nothing to a first result on a tiny image, the first time in this process; remembered."""
-    key = (backend.name, problem.ndim, problem.dtype, problem.device, problem.threads)
-    if key not in _started:
-        shapes = ((TINY,) * problem.ndim, tuple(min(k, 3) for k in problem.kernel_shape))
-        tiny = replace(problem, image_shape=shapes[0], kernel_shape=shapes[1])
-        kernel = tiny.kernel(separable=problem.ndim == 2)
-        start = time.perf_counter()
-        try:
-            backend.plan(tiny, kernel)(tiny.image())
-        except UnsupportedError:  # of the tiny problem; of the real one it is said when that is planned
-            return 0.0
-        _started[key] = time.perf_counter() - start
-    return _started[key]
 
 
 def _raised(error: Exception) -> str:

@@ -25,15 +25,26 @@ def _timing(timing: Timing | None) -> dict[str, Any] | None:
 
 
 def cell_entry(
-    layout: str, cell: Cell, run: str, library: str, library_version: str | None, process: int = 0
+    layout: str,
+    cell: Cell,
+    run: str,
+    library: str,
+    library_version: str | None,
+    process: int = 0,
+    group: str | None = None,
 ) -> dict[str, Any]:
-    """A cell as a line of the evidence file; process: which of the run's measuring processes it comes from."""
+    """A cell as a line of the evidence file.
+
+    process: which of the run's measuring processes it comes from. group: the same for cells that were sampled side by
+    side, whose samples may be compared round by round.
+    """
     p = cell.problem
     return {
         "kind": "cell",
         "key": cell_key(layout, cell.backend, p),
         "run": run,
         "process": process,
+        "group": group,
         "time": now(),
         "backend": cell.backend,
         "family": cell.family,

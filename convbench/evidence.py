@@ -33,9 +33,9 @@ class EvidenceFile:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(self, entry: dict[str, Any]) -> None:
-        """Write one line, whole or not at all; raises StorageError where the file cannot be written."""
-        line = (json.dumps(entry, separators=(",", ":")) + "\n").encode()
+    def append(self, *entries: dict[str, Any]) -> None:
+        """Write a line of each, all or nothing; raises StorageError where the file cannot be written."""
+        line = "".join(json.dumps(entry, separators=(",", ":")) + "\n" for entry in entries).encode()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with open(self.path, "a+b", buffering=0) as file:
@@ -94,7 +94,7 @@ _TIMINGS = ("execute", "again", "one_shot", "plan")
 def merged(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One entry from the lines of a cell, one a process: samples of all, the worst status and error, else the first's.
 
-    execute gets `processes`: how many samples came from each.
+    execute gets `processes`, how many samples came from each, and the entry `groups`, the group of each (see entries).
     """
     first = next((line for line in lines if line.get("status") not in (None, "ok")), lines[0])
     if len(lines) == 1 or first is not lines[0]:
@@ -112,4 +112,5 @@ def merged(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
             parts = [timing["samples"] for timing in timings]
             samples = [sample for part in parts for sample in part]
             entry[name] = {**timings[0], "samples": samples, "processes": list(map(len, parts))}
+    entry["groups"] = [line.get("group") for line in lines if line.get("execute")]
     return entry

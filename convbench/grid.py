@@ -87,7 +87,7 @@ class Preset:
     """How many processes measure each cell: memory and code lie elsewhere in each, which moves times by per cents."""
     hopeless: float = math.inf
     """A method whose cost grows with the kernel's area, and that was this many times slower than the best of those that
-    take any kernel, is skipped at larger kernels of the same image."""
+    take any kernel without catching up, is skipped at larger kernels of the same image."""
 
 
 _IMAGES = (256, 512, 1024, 2048)

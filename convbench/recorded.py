@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import uuid
 import zlib
 from pathlib import Path
 from typing import Any
 
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
-from convbench.cell import certify, measure_cells
+from convbench.cell import Start, certify, measure_cells
 from convbench.entries import cell_entry, cell_key, gate_entry, gate_key, pair_entry, run_entry
 from convbench.errors import GateError
 from convbench.evidence import SUFFIX, EvidenceFile
@@ -76,13 +77,14 @@ def measure_group(
     run: str,
     process: int = 0,
     twins: list[str] | None = None,
+    start: Start | None = None,
     progress: Any = None,
 ) -> list[dict[str, Any]]:
     """Measure these backends on one problem side by side, two of them as A/A pairs, and append the evidence.
 
     process: the first (0) also finds one-shots, transfers and memory; the others add samples to the cells that it
-    measured. twins: the pairs; some of the quickest by default. The kernel is an outer product (rank 1), so that
-    separable methods compete on the same data.
+    measured. twins: the pairs; some of the quickest by default. start: how long a cold start takes. The kernel is an
+    outer product (rank 1), so that separable methods compete on the same data.
     """
 
     def certified(backend: Backend, problem: Problem) -> Verdict:
@@ -112,14 +114,15 @@ def measure_group(
         certify=certified,
         zero_mean=True,
         once=process == 0,
+        start=start,
         twins=pairs if len(backends) > 1 or twins else None,
         progress=progress,
     )
+    group = uuid.uuid4().hex[:12]
     entries = [
-        cell_entry(layout, cell, run, backend.library, backend.version(), process)
+        cell_entry(layout, cell, run, backend.library, backend.version(), process, group)
         for cell, backend in zip(cells, backends, strict=True)
     ]
     twice = [pair_entry(layout, cell, run, process) for cell in cells if cell.again and cell.status == "ok"]
-    for entry in entries + twice:
-        evidence.append(entry)
+    evidence.append(*entries, *twice)
     return entries

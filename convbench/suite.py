@@ -38,6 +38,9 @@ Known = dict[str, dict[int, Result]]
 RIVALS = 10.0
 """Cells that take longer than this times the best of their group are measured by one process: they lose anyway."""
 
+STEADY = 0.9
+"""A ratio to the best below this share of that at the next smaller kernel is falling: that method may catch up."""
+
 CEILINGS_SECONDS = 120.0
 """Beyond this the measurement of the ceilings is given up: it takes 10 s."""
 
@@ -185,6 +188,7 @@ def _measure(
     total = sum(len(backends) for *_, backends in groups)
     done = 0
     behind: dict[tuple[object, ...], str] = {}
+    ratios: dict[tuple[object, ...], float] = {}
     try:
         for layout, problem, backends in groups:
             size = "x".join(map(str, problem.image_shape))
@@ -220,8 +224,12 @@ def _measure(
                     evidence.append(cell_entry(layout, cell, run, backend.library, backend.version(), process))
                     found[culprit][process] = Result("failed")
                     left.remove(backend)
-            for name, why in _hopeless(backends, found, preset.hopeless, problem.kernel_shape[-1]):
-                behind[*setting, name] = why
+            for name, ratio in _ratios(backends, found).items():
+                before = ratios.get((*setting, name), math.inf)
+                if preset.hopeless < ratio < math.inf and ratio >= STEADY * before:
+                    why = f"{ratio:.0f} times slower than the best already at k = {problem.kernel_shape[-1]}"
+                    behind[*setting, name] = f"{why}, and falling behind; `--preset full` times it"
+                ratios[*setting, name] = ratio
             done += len(backends)
     finally:
         for worker in workers.values():
@@ -230,28 +238,18 @@ def _measure(
 
 def _rivals(found: dict[str, dict[int, Result]]) -> set[str]:
     """The cells of a group that are worth a second process: nothing was wrong with them, and they may be the best."""
-    times = {
-        name: max((result.seconds for result in results.values()), default=math.inf)
-        for name, results in found.items()
-        if all(result.status == "ok" for result in results.values())
-    }
+    well = [name for name, results in found.items() if results and all(r.status == "ok" for r in results.values())]
+    times = {name: found[name][0].seconds for name in well if 0 in found[name]}
     best = min(times.values(), default=math.inf)
     return {name for name, seconds in times.items() if seconds <= RIVALS * best < math.inf}
 
 
-def _hopeless(
-    backends: list[Backend], found: dict[str, dict[int, Result]], factor: float, kernel: int
-) -> Iterator[tuple[str, str]]:
-    """The backends of a group that larger kernels would leave further behind, with the reason to skip them there."""
+def _ratios(backends: list[Backend], found: dict[str, dict[int, Result]]) -> dict[str, float]:
+    """Time over the best of those that take any kernel, of the methods whose cost grows with the kernel's area."""
     times = {b.name: found[b.name][0].seconds for b in backends if 0 in found[b.name]}
     best = min((times[b.name] for b in backends if b.name in times and b.family != "separable"), default=math.inf)
-    for backend in backends:
-        ratio = times.get(backend.name, math.inf) / best
-        if backend.family in GROWS_WITH_AREA and factor < ratio < math.inf:
-            yield (
-                backend.name,
-                f"{ratio:.0f} times slower than the best already at k = {kernel}; `--preset full` times it",
-            )
+    grows = [b.name for b in backends if b.family in GROWS_WITH_AREA and times.get(b.name, math.inf) < math.inf]
+    return {name: times[name] / best for name in grows}
 
 
 def _record(root: Path, config: Path, preset: Preset, bench: str | None, machine_name: str) -> None:

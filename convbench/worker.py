@@ -14,6 +14,7 @@ from convbench import recorded
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
 from convbench.cell import AGAIN
+from convbench.coldstart import cold_start
 from convbench.errors import ConvbenchError
 from convbench.evidence import EvidenceFile
 from convbench.grid import get_preset
@@ -91,8 +92,9 @@ def _work(pipe: Connection, path: Path, preset: str, run: str, process: int) -> 
         except (EOFError, KeyboardInterrupt):
             return
         try:
+            backends, start = [get_backend(name) for name in names], None if process else cold_start
             entries = recorded.measure_group(
-                layout, problem, [get_backend(n) for n in names], chosen, evidence, run, process, twins,
+                layout, problem, backends, chosen, evidence, run, process, twins, start,
                 progress=lambda done, total, text: pipe.send(("progress", text)),
             )  # fmt: skip
             pipe.send(("done", {entry["backend"]: result_of(entry) for entry in entries}))

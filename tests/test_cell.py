@@ -76,9 +76,11 @@ def test_samples_alone_can_be_had():
     assert cell.one_shot is cell.plan is cell.load_seconds is cell.peak_memory_bytes is None
 
 
-def test_starting_up_is_counted_once_in_a_process():
+def test_first_plan_and_execution_are_kept_and_a_cold_start_where_wanted():
     (first,) = measure(Spoiled(direct))
-    assert first.startup_seconds > 0
+    assert first.startup_seconds is None
+    (first,) = measure(Spoiled(direct), start=lambda backend, problem: 4.5)
+    assert first.startup_seconds == 4.5
     assert first.first_plan_seconds > 0
     assert first.first_execute_seconds > 0
 

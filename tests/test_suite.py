@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import shutil
 import signal
@@ -12,14 +11,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from convbench import suite
 from convbench.ceilings import read_ceilings, store_ceilings
-from convbench.evidence import merged
+from convbench.evidence import EvidenceFile, merged
 from convbench.grid import get_preset
 from convbench.machine import machine_name
+from convbench.problem import Problem
 from convbench.worker import Result
 
 ROOT = Path(__file__).parent.parent
@@ -108,13 +109,15 @@ def test_run_records_measures_and_resumes_nothing(clone, run):
     assert all(len(c["execute"]["processes"]) == get_preset("quick").processes > 1 for c in found)
     assert {e["process"] for e in evidence(clone) if e["kind"] == "cell"} == {0, 1}
     pairs = [e for e in evidence(clone) if e["kind"] == "pair"]
-    assert len(pairs) == 2 * 2 * 2  # two backends, two groups, two processes
     assert all(e["execute"]["samples"] and e["again"]["samples"] for e in pairs)
-    assert len({(e["key"], e["process"]) for e in pairs}) == 8  # the same pairs in every process
+    by_process = [{e["key"] for e in pairs if e["process"] == process} for process in (0, 1)]
+    assert by_process[0] == by_process[1] != set()  # the same in every process
     assert {e["backend"] for e in evidence(clone) if e["kind"] == "gate"} == {"numpy", "scipy-direct"}
     runs = [e for e in evidence(clone) if e["kind"] == "run"]
     assert [bool(r["finished"]) for r in runs] == [False, True]
     assert runs[0]["versions"]["numpy"]
+    assert runs[1]["before"]["load"]
+    assert runs[1]["after"]["load"]
 
     path, content = asv_result(clone)
     assert path.name == f"{head[:8]}-installed-py{sys.version_info[0]}.{sys.version_info[1]}.json"
@@ -191,19 +194,37 @@ def test_only_rivals_are_measured_again():
     assert suite._rivals({"wrong": {0: Result("failed")}}) == set()
 
 
-def test_what_falls_behind_is_skipped_at_larger_kernels():
-    class Method:
-        def __init__(self, name, family):
-            self.name, self.family = name, family
+def test_what_falls_behind_is_skipped_at_larger_kernels(monkeypatch, tmp_path):
+    """slow falls behind, steep catches up, passes and transforms do not grow with the area."""
+    times = {
+        "best": ("direct", lambda k: 1.0 * k), "slow": ("framework", lambda k: 40.0 * k),
+        "steep": ("framework", lambda k: 100.0), "fft": ("fft", lambda k: 900.0), "passes": ("separable", lambda k: 0.1),
+    }  # fmt: skip
+    asked = []
 
-    methods = [Method("best", "direct"), Method("slow", "framework"), Method("fft", "fft"), Method("near", "direct")]
-    methods += [Method("passes", "separable"), Method("na", "direct")]
-    times = {"best": 1.0, "slow": 31.0, "fft": 99.0, "near": 29.0, "passes": 0.01, "na": math.inf}
-    found = {name: {0: Result("ok", seconds)} for name, seconds in times.items()}
-    assert dict(suite._hopeless(methods, found, 30.0, 7)) == {
-        "slow": "31 times slower than the best already at k = 7; `--preset full` times it"
-    }
-    assert not dict(suite._hopeless(methods, found, math.inf, 7))
+    class Fake:
+        def __init__(self, *arguments):
+            pass
+
+        def measure(self, layout, problem, backends, twins, tell):
+            k = problem.kernel_shape[-1]
+            asked.extend((b.name, k) for b in backends)
+            return {b.name: Result("ok", times[b.name][1](k)) for b in backends}, None, ""
+
+        def end(self):
+            pass
+
+    monkeypatch.setattr(suite, "Worker", Fake)
+    backends = [SimpleNamespace(name=n, family=f, library="x", version=lambda: "1") for n, (f, _) in times.items()]
+    groups = [("image", Problem((64, 64), (k, k)), backends) for k in (3, 5, 7, 9)]
+    evidence = EvidenceFile(tmp_path / "e.jsonl")
+    suite._measure(groups, get_preset("quick"), evidence, "r", None, {})
+    assert [k for name, k in asked if name == "slow"] == [3, 5]
+    for name in ("steep", "fft", "passes"):
+        assert {k for n, k in asked if n == name} == {3, 5, 7, 9}
+    skipped = list(evidence.entries())
+    assert [(e["backend"], e["kernel"], e["status"]) for e in skipped] == [("slow", k, "skipped") for k in (7, 9)]
+    assert skipped[0]["reason"].startswith("40 times slower than the best already at k = 5, and falling behind")
 
 
 def test_a_wrong_backend_is_shown_failed_and_never_timed(clone, run, tmp_path):

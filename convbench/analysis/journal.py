@@ -60,6 +60,7 @@ class Line(msgspec.Struct, tag_field="kind", tag="cell", gc=False):
     status: Status
     run: str | None = None
     process: int | None = None
+    group: str | None = None
     family: str | None = None
     library: str | None = None
     library_version: str | None = None
@@ -150,7 +151,7 @@ class Evidence:
         """One row an A/A pair: its key, and the samples of both halves by process; those without both are left out."""
         rows = []
         for key, lines in self.pairs.items():
-            row = (*timed(lines, "execute"), *timed(lines, "again"))
+            row = (*timed(lines, "execute")[:2], *timed(lines, "again")[:2])
             if row[0] and row[2]:
                 rows.append((*key, *row))
         return pd.DataFrame(rows, columns=[*CELL, *PAIR_COLUMNS[-4:]])
@@ -241,7 +242,7 @@ def _as_line(record: Record) -> Line:
         wrong = next(name for name, value in zip(CELL, key, strict=True) if not fits(name, value))
         raise TypeError(f"{wrong} is {str(record[wrong])[:30]!r}")
     found = dict(zip(CELL, key, strict=True))
-    for name in (*_TEXTS.values(), *_PROOFS, "run"):
+    for name in (*_TEXTS.values(), *_PROOFS, "run", "group"):
         value = record.get(name)
         found[name] = value if value is None or isinstance(value, str) else str(value)
     for name in _NUMBERS.values():
@@ -269,8 +270,12 @@ def _put(evidence: Evidence, line: Line) -> None:
             table[key] = [line]
 
 
-def timed(lines: list[Line], name: str) -> tuple[list[float], list[int]]:
-    """All samples of a timing of a cell, in seconds, and how many of them came from each process; [], [] without."""
+def timed(lines: list[Line], name: str) -> tuple[list[float], list[int], list[str]]:
+    """All samples of a timing of a cell, in seconds; how many of them came from each process; and in which group.
+
+    What was sampled in one group was sampled side by side. Older lines have none: those of one run count as one.
+    """
+    groups: list[str] = []
     parts, sizes = [], []
     for line in lines:
         with contextlib.suppress(msgspec.MsgspecError):
@@ -280,7 +285,8 @@ def timed(lines: list[Line], name: str) -> tuple[list[float], list[int]]:
                 split = timing.processes or []
                 known = sum(split) == len(samples) and min(split) > 0
                 sizes += split if known else [len(samples)]
-    return parts[0] if len(parts) == 1 else [s for part in parts for s in part], sizes
+                groups += [line.group or f"{line.run}"] * (len(split) if known else 1)
+    return parts[0] if len(parts) == 1 else [s for part in parts for s in part], sizes, groups
 
 
 def times(samples: Any) -> list[float]:

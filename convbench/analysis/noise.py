@@ -27,6 +27,8 @@ LEAST_QUANTILE = 2.24
 # The error of a process's median is taken to be no less: a few samples may agree by chance, and must not outweigh all.
 LEAST_ERROR = 0.004
 FEW_SAMPLES_ERROR = 0.1
+# Two times that were not sampled side by side differ by what the machine did meanwhile, which nobody has measured.
+APART_ERROR = 0.05
 _NORMAL_MEDIAN = 0.6745  # of |z|
 _LARGEST_EXCESS = 1.0
 
@@ -122,14 +124,22 @@ class Rounds:
     """Logarithms of the samples of cells: an array (cells, processes, rounds), padded with NaN.
 
     Each round of a process sampled every cell of a group once, so that samples of the same round share what the machine
-    did in those milliseconds.
+    did in those milliseconds. groups: a number for each (cell, process), -1 where there is none.
     """
 
     log: Floats
+    groups: npt.NDArray[np.int64]
 
     @staticmethod
-    def of(samples: Sequence[Sequence[float]], processes: Sequence[Sequence[int]]) -> Rounds:
-        """From each cell's samples and how many of them came from each process; from one, if that does not fit."""
+    def of(
+        samples: Sequence[Sequence[float]],
+        processes: Sequence[Sequence[int]],
+        groups: Sequence[Sequence[str]] | None = None,
+    ) -> Rounds:
+        """From each cell's samples and how many of them came from each process; from one, if that does not fit.
+
+        groups: in which group each process sampled the cell; without, all in the same.
+        """
         sizes = [list(p) if sum(p) == len(s) else [len(s)] for s, p in zip(samples, processes, strict=True)]
         shape = (len(sizes), max(map(len, sizes), default=0), max((n for p in sizes for n in p), default=0))
         log = np.full(shape, np.nan)
@@ -139,7 +149,12 @@ class Rounds:
             process = np.repeat([i for p in sizes for i in range(len(p))], flat)
             place = np.arange(len(cell)) - np.repeat(np.cumsum(flat) - flat, flat)
             log[cell, process, place] = np.log(np.concatenate([np.asarray(s, float) for s in samples]))
-        return Rounds(log)
+        known: dict[str, int] = {}
+        numbers = np.full(shape[:2], -1)
+        for i, counts in enumerate(sizes):
+            names = groups[i] if groups is not None and len(groups[i]) == len(counts) else [""] * len(counts)
+            numbers[i, : len(counts)] = [known.setdefault(name, len(known)) for name in names]
+        return Rounds(log, numbers)
 
     def against(self, other: Rounds, index: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:
         """Log ratio of each cell to the cell of `other` at its index, and the standard error of it.
@@ -150,12 +165,15 @@ class Rounds:
         shape = np.maximum(self.log.shape, (0, *other.log.shape[1:]))[1:]
         mine, theirs = _wide(self.log, shape), _wide(other.log, shape)[index]
         median, error = _medians(mine - theirs)
-        # measured in unequal numbers of processes, so not side by side: all samples of the one against all of the other
-        apart = np.isfinite(mine).any(axis=2).sum(axis=1) != np.isfinite(theirs).any(axis=2).sum(axis=1)
+        # not measured side by side, in each process: all samples of the one against all of the other
+        groups = [
+            np.pad(g, ((0, 0), (0, shape[0] - g.shape[1])), constant_values=-1) for g in (self.groups, other.groups)
+        ]
+        apart = (groups[0] != groups[1][index]).any(axis=1)
         if apart.any():
             (a, error_a), (b, error_b) = (_medians(x[apart].reshape(int(apart.sum()), 1, -1)) for x in (mine, theirs))
             median[apart], error[apart] = np.nan, np.nan
-            median[apart, :1], error[apart, :1] = a - b, np.hypot(error_a, error_b)
+            median[apart, :1], error[apart, :1] = a - b, np.hypot(np.hypot(error_a, error_b), APART_ERROR)
         weights = np.where(np.isfinite(median), 1 / (error**2 + LEAST_ERROR**2), 0.0)
         total = weights.sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -27,7 +27,8 @@ def regret(cells: pd.DataFrame, noise: Noise, without: Collection[str] = ()) -> 
     groups = rows.groupby(list(QUESTION), sort=False, dropna=False)
     place = groups.cumcount().to_numpy()
     first = np.flatnonzero(place == 0)[groups.ngroup().to_numpy()] if len(rows) else place
-    rounds = Rounds.of(*_samples(rows))
+    samples, processes = _samples(rows)
+    rounds = Rounds.of(samples, processes, list(rows["groups"]) if "groups" in rows else None)
     distance, error = rounds.against(rounds, first)
     times = rows["execute_s"].to_numpy()
     limit = np.where(np.isfinite(error), noise.limits(error), np.inf)

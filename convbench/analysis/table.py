@@ -411,12 +411,12 @@ def _settle_times(table: pd.DataFrame, keep: bool) -> None:
     ok = table["status"] == "ok"
     bare = ok & table[["execute_s", "execute_low_s", "execute_high_s"]].isna().any(axis=1)
     decoded = [
-        timed(lines, "execute") if want and isinstance(lines, list) else ([], [])
+        timed(lines, "execute") if want and isinstance(lines, list) else ([], [], [])
         for want, lines in zip([True] * len(table) if keep else bare, table["lines"], strict=True)
     ]
     samples = [
         theirs if isinstance(theirs, list) and theirs else ours
-        for theirs, (ours, _) in zip(table["asv_samples"], decoded, strict=True)
+        for theirs, (ours, *_) in zip(table["asv_samples"], decoded, strict=True)
     ]
     fill = [i for i in np.flatnonzero(bare) if samples[i]]
     if fill:
@@ -427,9 +427,11 @@ def _settle_times(table: pd.DataFrame, keep: bool) -> None:
         fill = list(np.flatnonzero(ok & table[column].isna() & table["lines"].notna()))
         kept = [timed(table["lines"].iat[i], name)[0] for i in fill]
         _fill(table, column, fill, np.array([statistics.median(s) if s else math.nan for s in kept]))
-    sizes = [sizes if sum(sizes) == len(s) else [len(s)] for s, (_, sizes) in zip(samples, decoded, strict=True)]
+    sizes = [sizes if sum(sizes) == len(s) else [len(s)] for s, (_, sizes, _) in zip(samples, decoded, strict=True)]
+    groups = [groups for *_, groups in decoded]
     table["samples"] = pd.Series(samples if keep else [[] for _ in samples], dtype=object, index=table.index)
     table["processes"] = pd.Series(sizes if keep else [[] for _ in samples], dtype=object, index=table.index)
+    table["groups"] = pd.Series(groups if keep else [[] for _ in samples], dtype=object, index=table.index)
 
 
 def _fill(table: pd.DataFrame, column: str, rows: Sequence[Any], values: npt.NDArray[np.float64]) -> None:

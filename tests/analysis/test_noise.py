@@ -96,7 +96,7 @@ def test_ratios_are_taken_process_by_process():
 def test_other_numbers_of_processes_can_be_compared():
     estimate, error = log_ratio([1.0, 1.01, 0.99] * 2, [3, 3], [2.0, 2.02, 1.98], [3])
     assert estimate == pytest.approx(math.log(0.5), abs=0.01)
-    assert 0 < error < 0.05
+    assert 0.05 < error < 0.06  # not side by side
 
 
 def test_processes_that_do_not_fit_the_samples_are_one():
@@ -113,6 +113,20 @@ def test_a_slow_moment_that_both_share_says_nothing():
     assert error < 0.005
 
 
+def test_what_was_not_measured_side_by_side_is_not_paired():
+    """An hour apart, the machine 6 % slower: no win."""
+    first = [1.0, 1.001, 1.002, 1.001, 1.0] * 2
+    later = [s * 1.06 for s in first]
+    sizes = [[5, 5], [5, 5]]
+    together = Rounds.of([first, later], sizes, [["g", "h"], ["g", "h"]])
+    apart = Rounds.of([first, later], sizes, [["g", "h"], ["g", "k"]])
+    index = np.zeros(2, int)
+    assert together.against(together, index)[1][1] < 0.01
+    estimate, error = (values[1] for values in apart.against(apart, index))
+    assert estimate == pytest.approx(math.log(1.06), abs=0.002)
+    assert abs(estimate) < UNCALIBRATED.limit(error)
+
+
 def test_one_against_many_at_once():
     rng = np.random.default_rng(5)
     samples = [(f * np.exp(0.01 * rng.standard_normal(10))).tolist() for f in (1, 2, 3)] + [[4.0] * 3]
@@ -127,6 +141,6 @@ def test_one_against_many_at_once():
 
 def test_a_cell_without_samples_is_not_compared():
     rounds = Rounds.of([[], [1.0, 1.1, 1.2]], [[], [3]])
-    estimates, errors = rounds.against(rounds, np.array([1, 1]))
+    estimates, _ = rounds.against(rounds, np.array([1, 1]))
     assert not np.isfinite(estimates[0])
     assert np.isfinite(estimates[1])
