@@ -267,7 +267,7 @@ def crossover(
 
     from convbench.calibration import machine_noise
     from convbench.crossover import answer, find_crossover
-    from convbench.crossover.find import RULE
+    from convbench.crossover.find import PROCESSES, RULE
     from convbench.crossover.lengths import read_shape
     from convbench.files import atomic_write
     from convbench.processes import Processes
@@ -278,8 +278,8 @@ def crossover(
         raise ArgumentError(f"--save takes a file in a folder that exists, got {path!r}")
     shape = (signal,) if signal is not None else read_shape(image or "1024x1024")
     console.warn()
-    noise = machine_noise()
-    with Processes(2, RULE, settings["budget"]) as several, console.progress(lines=True) as progress:
+    noise = machine_noise().of(PROCESSES)
+    with Processes(PROCESSES, RULE, settings["budget"]) as several, console.progress(lines=True) as progress:
         found = find_crossover(families, shape, measure=several.measure, noise=noise, progress=progress, **settings)
     if as_json:
         console.print_json(answer.as_dict(found))
@@ -315,6 +315,11 @@ def run(preset: str, bench: str | None, resume: bool) -> None:
     counted = ", ".join(f"{count} {status}" for status, count in outcome.counts.items())
     went_on = f" (resumed: {outcome.resumed} were measured before the interruption)" if outcome.resumed else ""
     click.echo(f"{counted}{went_on}; evidence in {outcome.evidence}; `convbench report` turns the results into pages")
+    from convbench import recommendation
+    from convbench.machine import machine_name
+
+    with contextlib.suppress(ConvbenchError):  # kept for `convolve` and `recommend`, which else know less, and say so
+        recommendation.remember(recommendation.table_of(outcome.evidence.parent.parent, machine_name()))
     if outcome.failed:
         for text in outcome.failed:
             click.echo(f"failed: {text}")

@@ -87,7 +87,10 @@ def run(
         evidence = EvidenceFile(recorded.evidence_path(folder, commit, ENVIRONMENT))
         before = machine.warnings()
         conditions = machine.conditions()
-        about = run_entry(session.run, preset, machine=machine.describe(), before=conditions, warnings=before + notes)
+        begun = evidence.find("run", session.run, session.run) or {}  # of a session that is resumed
+        conditions, warned = begun.get("before", conditions), {*begun.get("warnings", []), *before, *notes}
+        about = run_entry(session.run, preset, machine=machine.describe(), before=conditions, warnings=sorted(warned))
+        about["started"] = begun.get("started", about["started"])
         evidence.append(about)
         known = _known(evidence, session.run)
         total = sum(len(backends) for *_, backends in groups)
@@ -98,8 +101,8 @@ def run(
             progress(total, total, "asv records the results")
         _record(root, config, chosen, bench, name)
         after = machine.conditions()
-        warned = sorted({*before, *machine.warnings(), *notes, *changes(conditions, after)})
-        evidence.append({**about, "finished": now(), "after": after, "warnings": warned})
+        told = sorted({*warned, *machine.warnings(), *notes, *changes(conditions, after)})
+        evidence.append({**about, "finished": now(), "after": after, "warnings": told})
     keys = {cell_key(layout, b.name, problem) for layout, problem, backends in groups for b in backends}
     latest: dict[str, list[Any]] = {}
     for entry in evidence.entries():
@@ -108,7 +111,7 @@ def run(
     cells = [merged(lines) for lines in latest.values()]
     counts = Counter(cell["status"] for cell in cells)
     failed = [f"{cell['key']}: {cell['reason']}" for cell in cells if cell["status"] == "failed"]
-    return Outcome(dict(counts), failed, resumed, warned, evidence.path, commit)
+    return Outcome(dict(counts), failed, resumed, told, evidence.path, commit)
 
 
 def publish(root: Path | None = None) -> Path:

@@ -179,6 +179,9 @@ def test_killed_run_goes_on(clone, run):
     keys = [(e["key"], e["process"]) for e in evidence(clone) if e["kind"] == "cell"]
     assert len(keys) == len(set(keys))  # nothing was measured twice
     assert kept < set(keys)
+    runs = [e for e in evidence(clone) if e["kind"] == "run"]
+    assert len({e["started"] for e in runs}) == 1
+    assert all(e["before"] == runs[0]["before"] for e in runs)
 
 
 def test_only_rivals_are_measured_again():

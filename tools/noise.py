@@ -17,6 +17,7 @@ import multiprocessing
 import random
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import click
 import numpy as np
 from scipy import stats
 
-from convbench import console, machine
+from convbench import __version__, console, machine
 from convbench.analysis.noise import calibrated_on, log_ratio
 from convbench.backends import get_backend
 from convbench.cell import certify, gated
@@ -92,7 +93,7 @@ def judged(found: list[dict[str, Any]]) -> dict[str, Any]:
     called = dict.fromkeys(PLANTED, 0)
     noises = []
     for mine, others in (halves, halves[::-1]):
-        pairs = np.array([cell["same"] for cell in others])
+        pairs = np.array([cell["same"] for cell in others]).reshape(-1, 2)
         noise = calibrated_on(np.abs(pairs[:, 0]), pairs[:, 1])
         noises.append(noise)
         for cell, name in itertools.product(mine, PLANTED):
@@ -117,28 +118,29 @@ def main(comparisons: int, out: Path | None, fresh: bool) -> None:
     console.warn()
     kept = out / f"noise-{machine.machine_name()}.json" if out else None
     found: list[dict[str, Any]] = []
+    same = [__version__, vars(PRESET.rule), PRESET.processes, machine.versions()]
     if kept and kept.exists() and not fresh:
-        found = json.loads(kept.read_text())["comparisons"]
-    if len(found) >= comparisons:
-        found = []
+        earlier = json.loads(kept.read_text())
+        found = earlier["comparisons"] if earlier["same"] == json.loads(json.dumps(same)) else []
+    found = found[:comparisons]
     choose = random.Random(1)
     cells = [(choose.choice(BACKENDS), *choose.choice(SIZES), choose.choice(("float32", "float64")))
              for _ in range(comparisons)]  # fmt: skip
     context = multiprocessing.get_context("spawn")
-    pools = [context.Pool(1) for _ in range(PRESET.processes)]
+    pools = [ProcessPoolExecutor(1, context) for _ in range(PRESET.processes)]
     try:
         with console.progress(lines=True) as progress:
             for seed in range(len(found), comparisons):
                 progress(seed, comparisons, " ".join(map(str, cells[seed])))
-                parts = [pool.apply(measure, (*cells[seed], seed)) for pool in pools]
+                parts = [pool.submit(measure, *cells[seed], seed).result() for pool in pools]
                 names = dict(zip(("backend", "image", "kernel", "dtype"), cells[seed], strict=True))
                 found.append({**names, **compared(parts)})
-                if kept and (len(found) >= 40 or len(found) == comparisons):
-                    about = {"machine": machine.describe(), "versions": machine.versions(), "measured_at": now()}
-                    atomic_write(kept, json.dumps({**judged(found), **about, "comparisons": found}) + "\n")
+                if kept:
+                    about = {"machine": machine.describe(), "measured_at": now(), "same": same, **judged(found)}
+                    atomic_write(kept, json.dumps({**about, "comparisons": found}) + "\n")
     finally:
         for pool in pools:
-            pool.terminate()
+            pool.shutdown(wait=False, cancel_futures=True)
     result = judged(found)
     console.print_table(
         ("planted", "called different", "share", "95 % interval", "target", ""),

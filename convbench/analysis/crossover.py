@@ -96,7 +96,9 @@ def crossovers(cells: pd.DataFrame, seed: int = 0, draws: int = DRAWS, excess: f
             ratio = np.log(best[a, common]) - np.log(best[b, common])
             drawn_ratio = np.log(drawn[a, common]) - np.log(drawn[b, common])
             crossings = _crossings(sizes[common], ratio, drawn_ratio, pair)
-            found.append({**dict(zip(GROUP, key, strict=True)), **_row(pair, sizes[common], ratio, crossings)})
+            found.append(
+                {**dict(zip(GROUP, key, strict=True)), **_row(pair, sizes[common], ratio, drawn_ratio, crossings)}
+            )
     return pd.DataFrame(found, columns=[*GROUP, *_PAIR_COLUMNS])
 
 
@@ -180,7 +182,11 @@ def _sign_changes(x: Floats, y: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
 
 
 def _row(
-    pair: tuple[str, str], sizes: npt.NDArray[np.int64], ratio: Floats, crossings: list[Crossing]
+    pair: tuple[str, str],
+    sizes: npt.NDArray[np.int64],
+    ratio: Floats,
+    drawn: Floats,
+    crossings: list[Crossing],
 ) -> dict[str, Any]:
     first = asdict(crossings[0]) if crossings else _NO_CROSSING
     return {
@@ -191,11 +197,17 @@ def _row(
         "kernel_min": sizes[0] if len(sizes) else math.nan,
         "kernel_max": sizes[-1] if len(sizes) else math.nan,
         "kernels": len(sizes),
-        "statement": _statement(pair, sizes, ratio, crossings),
+        "statement": _statement(pair, sizes, ratio, drawn, crossings),
     }
 
 
-def _statement(pair: tuple[str, str], sizes: npt.NDArray[np.int64], ratio: Floats, crossings: list[Crossing]) -> str:
+def _statement(
+    pair: tuple[str, str],
+    sizes: npt.NDArray[np.int64],
+    ratio: Floats,
+    drawn: Floats,
+    crossings: list[Crossing],
+) -> str:
     if not len(sizes):
         return NO_COMMON_RANGE
     if crossings:
@@ -205,6 +217,10 @@ def _statement(pair: tuple[str, str], sizes: npt.NDArray[np.int64], ratio: Float
     total = float(ratio.sum())
     if total == 0:
         return f"{pair[0]} and {pair[1]} take the same time from {sizes[0]} to {sizes[-1]}"
+    leads = (drawn < 0).mean(axis=1)
+    if ((leads > (1 - COVERAGE) / 2) & (leads < (1 + COVERAGE) / 2)).all():
+        where = f"at {sizes[0]}" if len(sizes) == 1 else f"from {sizes[0]} to {sizes[-1]}"
+        return f"{pair[0]} and {pair[1]} cannot be told apart {where}"
     faster = pair[0] if total < 0 else pair[1]
     if len(sizes) == 1:
         return f"{faster} is faster at {sizes[0]}, the only kernel size measured for both"

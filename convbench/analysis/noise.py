@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -39,13 +39,18 @@ class Noise:
 
     pairs: how many there were; 0 where nothing was calibrated. excess: the standard deviation of the log ratio of
     equals beyond what their samples show. quantile: of |log ratio| in units of the whole error. scatter: the pairs'
-    usual standard error from samples.
+    usual standard error from samples. processes: in how many each pair was measured; the excess is that of their mean.
     """
 
     pairs: int
     excess: float
     quantile: float
     scatter: float
+    processes: float = 1.0
+
+    def of(self, processes: int) -> Noise:
+        """The noise of comparisons measured in another number of processes."""
+        return replace(self, excess=self.excess * math.sqrt(self.processes / processes), processes=processes)
 
     def limit(self, standard_error: float) -> float:
         """The |log ratio| up to which two cells are a tie."""
@@ -79,7 +84,8 @@ def calibrate(pairs: pd.DataFrame) -> Noise:
     """
     values = pairs[["samples_a", "processes_a", "samples_b", "processes_b"]].itertuples(index=False, name=None)
     found = np.array([log_ratio(*row) for row in values]).reshape(-1, 2)
-    return calibrated_on(np.abs(found[:, 0]), found[:, 1])
+    noise = calibrated_on(np.abs(found[:, 0]), found[:, 1])
+    return replace(noise, processes=float(pairs["processes_a"].str.len().median())) if noise.calibrated else noise
 
 
 def calibrated_on(distances: Floats, errors: Floats) -> Noise:

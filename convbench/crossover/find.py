@@ -19,6 +19,8 @@ from convbench.problem import Problem, Shape
 
 Progress = Callable[[int, int, str], None]
 
+PROCESSES = 2
+"""Of the command line: memory and code lie elsewhere in each."""
 RULE = Rule(warmup=0.01, seconds=0.2, hard_seconds=1.5, noise=0.01, patience=10, most=30)
 SMALLEST = 3
 SHARE = 5

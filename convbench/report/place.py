@@ -96,7 +96,7 @@ def decide(results: Results, where: Where, slug: str, label: str) -> Place:
     cells = at(results.cells, where)
     noise = calibrate(at(results.pairs, where))
     ceilings = results.ceilings.get(where[0], {})
-    crossings = crossovers(contenders(cells))
+    crossings = crossovers(contenders(cells), excess=noise.excess)
     every, without = sections.both_envelopes(cells, crossings)
     rows = roofline(regret(cells, noise), ceilings)
     return Place(

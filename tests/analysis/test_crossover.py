@@ -102,6 +102,18 @@ def test_equal_times_do_not_cross(tmp_path: Path) -> None:
     assert row["statement"] == "direct and fft take the same time from 3 to 101"
 
 
+def test_noise_is_no_lead(tmp_path: Path) -> None:
+    """A difference of 0.4 % at every size, on a machine whose equals differ by 2 %."""
+    models = {"d": Model("direct", lambda n, k: 1e-3), "f": Model("fft", lambda n, k: 1.004e-3)}
+    cells = cells_of(tmp_path, models, noise=0.0)
+    [row] = crossovers(cells, excess=0.02).to_dict("records")
+    assert row["statement"] == "direct and fft cannot be told apart from 3 to 101"
+    [row] = crossovers(cells[cells["kernel"] == 7], excess=0.02).to_dict("records")
+    assert row["statement"] == "direct and fft cannot be told apart at 7"
+    [row] = crossovers(cells).to_dict("records")
+    assert row["statement"] == "direct is faster over the whole range 3 to 101"
+
+
 def test_a_tie_at_a_measured_size_crosses_there(tmp_path: Path) -> None:
     [row] = crossovers(cells_of(tmp_path, crossing_at(15.0), noise=0.0)).to_dict("records")
     assert row["kernel"] == pytest.approx(15.0)

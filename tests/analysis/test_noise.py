@@ -85,6 +85,14 @@ def test_few_pairs_calibrate_nothing():
     assert calibrate(pd.DataFrame(columns=HALVES)) is UNCALIBRATED
 
 
+def test_the_excess_of_fewer_processes_is_larger():
+    pairs = Machine(4, offset=0.03, scatter=0.002, processes=4).pairs(100)
+    noise = calibrate(pairs)
+    assert noise.processes == 4
+    assert noise.of(1).excess == pytest.approx(2 * noise.excess)
+    assert noise.of(4) == noise
+
+
 def test_ratios_are_taken_process_by_process():
     """A process twice as slow for both says nothing about either."""
     a, b = [1.0, 1.01, 2.0, 2.02], [1.1, 1.11, 2.2, 2.22]
