@@ -1,7 +1,8 @@
 """track: which of two commits is faster, cell by cell, with a verdict that can be trusted. See docs/tracking.md.
 
 commits.py takes the two packages, environment.py the Python that both run in, sides.py gates and samples them in fresh
-processes round by round, verdicts.py says what the rounds mean, pursue.py which cells need more of them.
+processes round by round, verdicts.py says what the rounds mean, pursue.py which cells need more of them, gone.py which
+cells B has no longer.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from convbench.problem import Problem
 from convbench.repository import find_root
 from convbench.suite import groups_of
 from convbench.tracking import environment as environments
+from convbench.tracking._library import BACKENDS
 from convbench.tracking.commits import Commit, digest, unpack
+from convbench.tracking.gone import gone
 from convbench.tracking.journal import Journal, alone
 from convbench.tracking.pursue import pursue
 from convbench.tracking.sides import Bench, Out, Sides
@@ -40,6 +43,12 @@ ROUNDS = 12
 MARGIN = 0.05
 FOLDER = Path(".asv") / "track"
 """Below the project's root; git does not see it, and neither asv nor the report looks there."""
+
+MEASURING = (
+    *("tracking/*.py", "backends/_remote*.py", "backends/base.py", "bounds.py", "cell.py", "gate.py", "hygiene.py"),
+    *("judge.py", "measure.py", "oracle.py", "problem.py", "verdict.py"),
+)
+"""What decides how a round is measured, in this package: rounds that differ in it are not put together."""
 
 Cell = tuple[str, str, Problem]
 """Layout, backend, problem."""
@@ -87,7 +96,9 @@ def track(
             tell(0, len(cells), "asv prepares the environment: minutes if it is not there yet")
         place = environments.here() if here else environments.built_by_asv(root)
         sides = Sides(*pair, place, folder / "caches")
-        journal = _journal(folder, sides, fresh)
+        with sides:  # which tells whether both can be used at all, and what is installed
+            journal = _journal(folder, sides, fresh)
+            lost = gone(chosen, bench, backends, sides)
         notes = _notes(*pair, journal.found, len(journal.rounds))
         if not journal.found:
             tell(0, len(cells), "rounds begin")
@@ -105,6 +116,7 @@ def track(
     out |= {key: found for key, found in journal.out.items() if key in cells}
     taken = {key: found[:rounds] for key, found in journal.rounds.items()}
     rows = [_row(cell, findings.get(key), out.get(key), taken.get(key, [])) for key, cell in cells.items()]
+    rows += [_row(cell, None, found, []) for cell, found in lost if cell_key(*cell) not in cells]
     if all(row.verdict == "n/a" for row in rows):
         raise UnsupportedError(f"no cell can be run in both commits; the first: {rows[0].name}: {rows[0].reason}")
     return Tracked(*pair, rows, margin, calibration, notes, work.measured, str(journal.path.relative_to(root)))
@@ -127,7 +139,8 @@ class _Work:
             for problem in order.sample(list(problems), len(problems)):
                 judge = Judge(problem, problem.kernel(separable=True), problem.image(), zero_mean=True)
                 for key in order.sample(problems[problem], len(problems[problem])):
-                    found = self.bench.take(sides, get_backend(self.cells[key][1]), judge)
+                    known = key in self.journal.rounds
+                    found = self.bench.take(sides, get_backend(self.cells[key][1]), judge, known)
                     self.journal.append(key, found)
                     if isinstance(found, Out):
                         yield key, found
@@ -156,11 +169,10 @@ def _cells(preset: Preset, bench: str | None, backends: Sequence[str]) -> dict[s
 
 
 def _journal(folder: Path, sides: Sides, fresh: bool) -> Journal:
-    """Starts both commits once, which tells whether they can be used at all, and what is installed."""
-    with sides:
-        versions = sides.worker("new").versions
+    """What both commits, whose processes run, are known by."""
+    versions = {name: found for name, found in sides.worker("new").versions.items() if name != BACKENDS}
     base, new = sides.commits["base"], sides.commits["new"]
-    measuring = digest(Path(convbench.__file__).parent, "tracking/*.py", "measure.py", "problem.py")
+    measuring = digest(Path(convbench.__file__).parent, *MEASURING)
     installed = hashlib.sha256(json.dumps(versions, sort_keys=True).encode()).hexdigest()[:12]
     same = [base.tree, new.tree, machine.machine_name(), sides.environment.name, installed, measuring]
     about = {"base": base.about(), "new": new.about(), "machine": machine.describe(), "versions": versions}

@@ -39,6 +39,8 @@ def alone(folder: Path) -> Iterator[None]:
 class Journal:
     """Rounds of one pair of packages. Lines of another pair, machine, Python or convbench are kept and not used.
 
+    What cannot be run is not asked again, unless that was an accident, as a process that did not start.
+
     same: what all rounds must have in common. about: what else is known of the run. fresh: use none that are there.
     """
 
@@ -56,13 +58,13 @@ class Journal:
                 samples = {role: tuple(entry["samples"][role]) for role in ROLES}
                 self.rounds.setdefault(entry["key"], []).append(Sampled(samples).medians)
         self.found = sum(map(len, self.rounds.values()))
-        self.out = {e["key"]: Out("n/a", e["reason"]) for e in mine if e["kind"] == "out" and e["verdict"] == "n/a"}
+        self.out = {e["key"]: Out("n/a", e["reason"], True) for e in mine if e["kind"] == "out" and e["lasting"]}
 
     def append(self, key: str, found: Sampled | Out) -> None:
         """Keep a round of a cell, or why it has none."""
         entry: dict[str, Any]
         if isinstance(found, Out):
-            entry = {"kind": "out", "verdict": found.verdict, "reason": found.reason}
+            entry = {"kind": "out", "verdict": found.verdict, "reason": found.reason, "lasting": found.lasting}
         else:
             entry = {"kind": "round", "samples": found.samples}
             self.rounds.setdefault(key, []).append(found.medians)

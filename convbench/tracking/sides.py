@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,8 @@ LIBRARY = Path(__file__).with_name("_library.py")
 
 # A process is one observation, however long it is sampled: few samples, as many for each of the three.
 RULE = Rule(warmup=0.01, least=7, most=9, noise=0.0, patience=1000, seconds=0.06, hard_seconds=0.4)
+MORE = 20.0
+"""Times the budget, which A must keep, that B may take: what becomes slower is to be found, not left out."""
 _SINGLE = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
@@ -52,9 +54,21 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Out:
-    """A cell that is not compared. wrong: it failed the gate or raised; n/a: it cannot be run, or takes too long."""
+    """A cell that is not compared.
 
-    verdict: Literal["wrong", "n/a"]
+    wrong: it failed the gate or raised. no longer runs: A does, and B cannot or takes far too long. n/a: A cannot be
+    run or takes too long, or one has no process. lasting: it is so whenever the same packages are asked.
+    """
+
+    verdict: Literal["wrong", "no longer runs", "n/a"]
+    reason: str
+    lasting: bool = False
+
+
+class Fault(NamedTuple):
+    """Why a commit has no plan. n/a: it cannot, as it says; lost: its process does not start; the others as in Cell."""
+
+    status: Literal["failed", "n/a", "skipped", "lost"]
     reason: str
 
 
@@ -161,28 +175,36 @@ class Sides:
 
 
 class Bench:
-    """Gates and samples cells; what it learnt of the commits on small problems it keeps from round to round."""
+    """Gates and samples cells; what it learnt of the commits on small problems it keeps from round to round.
+
+    budget: seconds that one execution may take in A; see MORE.
+    """
 
     def __init__(self, budget: float, rule: Rule = RULE) -> None:
         self.budget, self.rule = budget, rule
         self._small: dict[tuple[object, ...], Verdict] = {}
         self._affordable: set[tuple[object, ...]] = set()
 
-    def take(self, sides: Sides, backend: Backend, judge: Judge) -> Sampled | Out:
-        """One round of a cell, with the image and kernel that the judge has."""
+    def take(self, sides: Sides, backend: Backend, judge: Judge, known: bool = False) -> Sampled | Out:
+        """One round of a cell, with the image and kernel that the judge has. known: others were measured before."""
         plans: dict[Role, Plan] = {}
-        faults: dict[Role, tuple[str, str]] = {}
-        for role in sides.shuffled():
-            plan, *fault = self._gated(sides, role, backend, judge)
-            if plan is None:
-                faults[role] = (fault[0], fault[1])
-            else:
-                plans[role] = plan
+        faults: dict[Role, Fault] = {}
+        order = sides.shuffled()
+        if not known and not self._affords(sides, "base", backend, judge.problem):
+            order.sort(key=lambda role: role != "base")  # what A cannot afford could take long in the others
+        for role in order:
+            found = self._gated(sides, role, backend, judge, known)
+            if isinstance(found, Plan):
+                plans[role] = found
+                continue
+            faults[role] = found
+            if role == "base" and found.status in ("skipped", "lost"):
+                break
         if faults:
             return _out(faults, sides.commits)
 
         def fail(role: str, error: Exception) -> None:
-            faults[role] = ("failed", f"raised {type(error).__name__}: {error}")  # type: ignore[index]
+            faults[role] = Fault("failed", f"raised {type(error).__name__}: {error}")  # type: ignore[index]
 
         calls: dict[str, Callable[[], object]] = {}
         for role, plan in plans.items():
@@ -195,10 +217,16 @@ class Bench:
             return _out(faults, sides.commits)
         return Sampled({role: timings[role].samples for role in ROLES})
 
-    def _gated(self, sides: Sides, role: Role, backend: Backend, judge: Judge) -> tuple[Plan | None, str, str]:
-        """A plan that nothing is wrong with, or status and reason."""
+    def _affords(self, sides: Sides, role: Role, backend: Backend, problem: Problem) -> bool:
+        """Whether the budget was enough before."""
+        return (sides.commits[role].tree, backend.name, problem) in self._affordable
+
+    def _gated(self, sides: Sides, role: Role, backend: Backend, judge: Judge, known: bool) -> Plan | Fault:
+        """A plan that nothing is wrong with, or why there is none."""
         tree, problem = sides.commits[role].tree, judge.problem
-        affordable = (tree, backend.name, problem) in self._affordable
+        budget = self.budget if role == "base" else MORE * self.budget
+        if known or self._affords(sides, role, backend, problem):
+            budget = math.inf
 
         def certify(backend: Backend, problem: Problem) -> Verdict:
             """As convbench.cell.certify, once for each commit."""
@@ -212,23 +240,28 @@ class Bench:
         try:
             subject = CommitBackend(backend, sides.worker(role))
         except ArgumentError as error:  # it could be started before; so it is this machine, not the commit
-            return None, "n/a", str(error)
-        cell, plan = gated(subject, problem, judge.main.kernel, math.inf if affordable else self.budget, certify, judge)
-        if plan is not None:
-            self._affordable.add((tree, backend.name, problem))
-        return plan, cell.status, cell.reason or ""
+            return Fault("lost", str(error))
+        cell, plan = gated(subject, problem, judge.main.kernel, budget, certify, judge)
+        if plan is None:
+            return Fault(cell.status, cell.reason or "")  # type: ignore[arg-type]  # ok has a plan
+        self._affordable.add((tree, backend.name, problem))
+        return plan
 
 
-def _out(faults: Mapping[Role, tuple[str, str]], commits: Mapping[Role, Commit]) -> Out:
+def _out(faults: Mapping[Role, Fault], commits: Mapping[Role, Commit]) -> Out:
     """Say in which commit a cell is wrong, or why it cannot be run; base and control are one commit."""
-    wrong = any(status == "failed" for status, _ in faults.values())
+    statuses = {fault.status for fault in faults.values()}
+    verdict: Literal["wrong", "no longer runs", "n/a"] = "n/a"
+    if "failed" in statuses:
+        verdict = "wrong"
+    elif set(faults) == {"new"} and "lost" not in statuses:
+        verdict = "no longer runs"
     told: dict[str, list[str]] = {}
     for role in ROLES:
-        status, reason = faults.get(role, ("", ""))
-        name = "B" if role == "new" else "A"
-        if reason and wrong == (status == "failed") and name not in told.setdefault(reason, []):
-            told[reason].append(name)
+        if role in faults and (verdict == "wrong") == (faults[role].status == "failed"):
+            names = told.setdefault(faults[role].reason, [])
+            names += {"B" if role == "new" else "A"} - set(names)
     labels = {"A": commits["base"].label, "B": commits["new"].label}
     where = {reason: " and ".join(f"{name} ({labels[name]})" for name in names) for reason, names in told.items()}
-    verdict: Literal["wrong", "n/a"] = "wrong" if wrong else "n/a"
-    return Out(verdict, "; ".join(f"{verdict} in {place}: {reason}" for reason, place in where.items()))
+    reason = "; ".join(f"{verdict} in {place}: {reason}" for reason, place in where.items())
+    return Out(verdict, reason, lasting=verdict == "n/a" and statuses == {"n/a"})

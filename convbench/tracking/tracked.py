@@ -11,14 +11,15 @@ from convbench.problem import Problem
 from convbench.tracking.commits import Commit
 from convbench.tracking.verdicts import Calibration
 
-Verdict = Literal["slower", "faster", "same", "cannot tell", "wrong", "n/a"]
-ORDER: tuple[Verdict, ...] = ("wrong", "slower", "faster", "cannot tell", "same", "n/a")
+Verdict = Literal["slower", "faster", "same", "cannot tell", "wrong", "no longer runs", "n/a"]
+ORDER: tuple[Verdict, ...] = ("wrong", "no longer runs", "slower", "faster", "cannot tell", "same", "n/a")
+BAD: tuple[Verdict, ...] = ("wrong", "no longer runs", "slower")
 COLUMNS = ("cell", "A, ms", "B, ms", "B / A", "99 % interval", "verdict", "rounds")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A cell: seconds of A and B, ratio B / A with its interval, and the verdict; reason where it is wrong or n/a."""
+    """A cell: seconds of A and B, ratio B / A with its interval, and the verdict; reason where there is none."""
 
     layout: str
     backend: str
@@ -82,8 +83,8 @@ class Tracked:
         return sum(row.verdict == verdict for row in self.rows)
 
     def exit_status(self, strict: bool = False) -> int:
-        """0: nothing is slower or wrong. 1: something is. 3: strict, and of something nothing could be told."""
-        if self.count("slower") or self.count("wrong"):
+        """0: all is well. 1: something is slower, wrong or no longer runs. 3: strict, and something cannot be told."""
+        if any(self.count(verdict) for verdict in BAD):
             return 1
         return 3 if strict and self.count("cannot tell") else 0
 

@@ -114,7 +114,8 @@ def _cells(rounds: Mapping[str, Array]) -> tuple[dict[str, _Cell], float]:
         difference, control = (_clipped(values, pooled) for values in pair)
         squares = sum(float(((values - values.mean()) ** 2).sum()) for values in (difference, control))
         freedom = weight + 2 * (len(difference) - 1)
-        cells[name] = _Cell(difference, control, math.sqrt((weight * pooled**2 + squares) / freedom), freedom)
+        sigma = max(_EXACT, math.sqrt((weight * pooled**2 + squares) / freedom))
+        cells[name] = _Cell(difference, control, sigma, freedom)
     return cells, pooled
 
 

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import filelock
 import pytest
 
 from convbench import tracking
+from convbench.backends import get_backend, list_backends
+from convbench.backends.base import Plan
+from convbench.cell import Cell
 from convbench.errors import ArgumentError, ConvbenchError, UnsupportedError
+from convbench.judge import Judge
+from convbench.measure import Timing
 from convbench.problem import Problem
 from convbench.tracking import environment
-from convbench.tracking.commits import unpack
-from convbench.tracking.sides import Out, _out
+from convbench.tracking.commits import Commit, digest, unpack
+from convbench.tracking.journal import Journal
+from convbench.tracking.sides import ROLES, Bench, Fault, Out, Sampled, _out
 from convbench.tracking.tracked import Row
 
 ROOT = Path(__file__).parent.parent.parent
@@ -151,6 +160,144 @@ def test_a_backend_that_one_commit_lacks(clone):
     assert len(found.table()) == 1
 
 
+def removed(clone, found):
+    b = git(clone, "rev-parse", "without")[:8]
+    rows = {row.backend: row for row in found.rows}
+    assert rows["numpy"].verdict == "no longer runs"
+    assert rows["numpy"].reason == f"no longer runs in B ({b}): has no backend numpy"
+    assert found.exit_status() == 1
+    assert any(cells[5] == rows["numpy"].reason for cells in found.table())
+
+
+def test_a_backend_that_the_new_commit_takes_away(clone):
+    removed(clone, track(clone, "right", "without", backends=ONE, rounds=2))
+    assert [e["lasting"] for e in journal(clone, "right", "without") if e["kind"] == "out"] == [False]
+
+
+def test_a_backend_that_today_is_not_there_either(clone, monkeypatch):
+    """As where the convbench that measures is B's."""
+    today = [backend for backend in list_backends() if backend.name != "numpy"]
+    monkeypatch.setattr("convbench.grid.list_backends", lambda: today)
+    bench = "Signal.*'(numpy|scipy-direct)', 4096, 33,"
+    removed(clone, track(clone, "right", "without", backends=(), bench=bench, rounds=2))
+    found = track(clone, "right", "slow", backends=(), bench=bench, rounds=2)
+    assert [row.backend for row in found.rows] == ["scipy-direct"]  # B has it, it is only this convbench that has not
+
+
+class Clock(Plan):
+    """A plan that takes no time of this machine."""
+
+    def execute(self, data):
+        return data
+
+
+class Commits:
+    """Sides whose roles are their own processes."""
+
+    def __init__(self, *lost):
+        names = {"base": "A", "new": "B", "control": "A"}
+        self.commits = {role: Commit(name, name, "", name, Path(name)) for role, name in names.items()}
+        self.order, self.lost = random.Random(1), lost
+
+    def worker(self, role):
+        if role in self.lost:
+            raise ArgumentError("no room")
+        return role
+
+    def shuffled(self):
+        return list(reversed(ROLES))
+
+
+@pytest.fixture
+def round_of(monkeypatch):
+    """One round of a cell whose seconds in A and B are predicted as given, with a budget of 0.1 s; and who was asked."""
+    asked, seconds = [], {}
+
+    def predicted(subject, problem, kernel, budget, certify, judge):
+        asked.append(subject.worker)
+        took = seconds[subject.worker]
+        cell = Cell(subject.name, subject.family, problem, "ok")
+        if took > budget:
+            return replace(cell, status="skipped", reason=f"{took:g} s, budget {budget:g} s"), None
+        return cell, Clock(problem)
+
+    def sampled(calls, *given, **named):
+        return {role: Timing((1.0,), 1, "") for role in calls}
+
+    monkeypatch.setattr("convbench.tracking.sides.gated", predicted)
+    monkeypatch.setattr("convbench.tracking.sides.sample", sampled)
+    problem = Problem((9,), (3,))
+    judge = Judge(problem, problem.kernel(separable=True), problem.image(), zero_mean=True)
+
+    def take(a, b, bench=None, lost=(), known=False):
+        seconds.update(base=a, control=a, new=b)
+        asked.clear()
+        return (bench or Bench(0.1)).take(Commits(*lost), get_backend("numpy"), judge, known), list(asked)
+
+    return take
+
+
+def test_the_budget_is_for_the_base(round_of):
+    assert isinstance(round_of(0.085, 0.102)[0], Sampled)  # 20 % slower: measured, not left out
+    assert isinstance(round_of(0.085, 1.9)[0], Sampled)
+    far, _ = round_of(0.085, 2.5)
+    assert far == Out("no longer runs", "no longer runs in B (B): 2.5 s, budget 2 s")
+    assert round_of(0.15, 0.01) == (Out("n/a", "n/a in A (A): 0.15 s, budget 0.1 s"), ["base"])  # nothing else is tried
+
+
+def test_one_slow_probe_does_not_take_out_what_was_measured(round_of):
+    bench = Bench(0.1)
+    assert isinstance(round_of(0.085, 0.085, bench)[0], Sampled)
+    assert isinstance(round_of(0.15, 2.5, bench)[0], Sampled)
+    assert isinstance(round_of(0.15, 2.5, known=True)[0], Sampled)
+
+
+@pytest.mark.parametrize(("role", "where"), [("base", "A (A)"), ("new", "B (B)"), ("control", "A (A)")])
+def test_a_process_that_does_not_start_is_an_accident(round_of, role, where):
+    assert round_of(0.01, 0.01, lost=(role,))[0] == Out("n/a", f"n/a in {where}: no room", lasting=False)
+
+
+def test_only_what_lasts_is_not_asked_again(tmp_path):
+    def read():
+        return Journal(tmp_path / "A-B.jsonl", ["same"], {}, fresh=False)
+
+    first = read()
+    first.append("never", Out("n/a", "has no backend", lasting=True))
+    first.append("slow probe", Out("n/a", "over the time budget"))
+    first.append("gone", Out("no longer runs", "has no backend"))
+    first.append("wrong", Out("wrong", "gate"))
+    assert read().out == {"never": Out("n/a", "has no backend", lasting=True)}
+
+
+def test_whatever_decides_how_a_round_is_measured_is_told_apart(tmp_path):
+    """All that sides.py imports, but for what only words depend on, and the registry."""
+    package = ROOT / "convbench"
+    seen, todo = set(), [package / "tracking" / "sides.py"]
+    while todo:
+        path = todo.pop()
+        if path in seen or path == package / "__init__.py":
+            continue
+        seen.add(path)
+        text = path.read_text()
+        for module, name in re.findall(r"^from (convbench[\w.]*) import (\w+)", text, re.MULTILINE):
+            for parts in (module.split("."), [*module.split("."), name]):
+                at = ROOT.joinpath(*parts)
+                todo += [found for found in (at.with_suffix(".py"), at / "__init__.py") if found.exists()]
+    words = {package / name for name in ("errors.py", "confusion.py", "convention.py", "backends/__init__.py")}
+    told = {path for pattern in tracking.MEASURING for path in package.glob(pattern)}
+    assert len(seen) > 15
+    assert seen - words <= told
+    copy = tmp_path / "convbench"
+    shutil.copytree(package, copy, ignore=shutil.ignore_patterns("__pycache__", "report"))
+    before = digest(copy, *tracking.MEASURING)
+    for name in ("cell.py", "gate.py", "judge.py", "oracle.py", "bounds.py", "backends/_remote_worker.py"):
+        with (copy / name).open("a") as file:
+            file.write("\n")
+        after = digest(copy, *tracking.MEASURING)
+        assert after != before
+        before = after
+
+
 def test_nothing_that_both_can_run(clone):
     with pytest.raises(UnsupportedError, match="no cell can be run in both commits.*has no backend numpy"):
         track(clone, "without", "right", backends=["numpy"], rounds=2)
@@ -258,13 +405,19 @@ def test_in_which_commit_it_is_wrong(clone, tmp_path):
     commits = {"base": right, "new": slow, "control": right}
 
     def out(**faults):
-        return _out(faults, commits)
+        return _out({role: Fault(*fault) for role, fault in faults.items()}, commits)
 
     a, b = f"A ({right.label})", f"B ({slow.label})"
     assert out(control=("failed", "x")) == Out("wrong", f"wrong in {a}: x")
     both = dict.fromkeys(commits, ("n/a", "y"))
-    assert out(**both) == Out("n/a", f"n/a in {a} and {b}: y")
+    assert out(**both) == Out("n/a", f"n/a in {a} and {b}: y", lasting=True)
     assert out(base=("n/a", "y"), new=("failed", "z")) == Out("wrong", f"wrong in {b}: z")
+    for status in ("n/a", "skipped"):  # A runs it
+        assert out(new=(status, "y")) == Out("no longer runs", f"no longer runs in {b}: y")
+    assert out(new=("lost", "no process")) == Out("n/a", f"n/a in {b}: no process")
+    assert out(base=("n/a", "y"), control=("n/a", "y")).lasting
+    for status in ("skipped", "lost"):  # another time it may be otherwise
+        assert out(base=(status, "y")) == Out("n/a", f"n/a in {a}: y", lasting=False)
 
 
 def test_exit_statuses(slower):
@@ -278,6 +431,7 @@ def test_exit_statuses(slower):
     assert status("same", "cannot tell") == 0
     assert status("same", "cannot tell", strict=True) == 3
     assert status("cannot tell", "slower", strict=True) == status("wrong") == 1
+    assert status("same", "no longer runs") == 1
 
 
 @pytest.mark.parametrize(("text", "value"), [("5%", 0.05), (" 2.5 % ", 0.025), ("0.1", 0.1)])

@@ -117,6 +117,15 @@ def test_times_that_never_vary_are_decided_at_once():
     assert findings["b"].ratio == pytest.approx(1.1)
 
 
+def test_a_single_cell_that_never_varies():
+    """No scatter of its own, and no other cell to take it from."""
+    for new, verdict in ((1.0, "same"), (1.1, "slower")):
+        findings, calibration = decide({"a": [(1.0, new, 1.0)] * 4}, MARGIN)
+        assert findings["a"].verdict == verdict
+        assert findings["a"].ratio == pytest.approx(new)
+        assert calibration.widened == 1
+
+
 def test_a_single_round_decides_nothing():
     assert decide({"a": [(1.0, 2.0, 1.0)]}, MARGIN)[0] == {}
 
