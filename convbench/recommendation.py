@@ -159,11 +159,10 @@ def find(table: TableLike = None, results: str | os.PathLike[str] | None = None)
         chooser = _of_results(Path(results))
     elif kept := remembered():
         return kept, []
+    elif own := _clone(here):
+        return own, []
     else:
-        own = _clone(here)
-        if own is None:
-            return None, ["nothing was measured here: expected by the cost model; `convbench run` measures"]
-        return _of_results(own, here), []
+        return None, ["nothing was measured here: expected by the cost model; `convbench run` measures"]
     foreign = f"the table is of another machine, {chooser.machine}; this one is {here}"
     return chooser, [foreign] if chooser.machine != here else []
 
@@ -244,7 +243,7 @@ def forget() -> None:
 @functools.cache
 def remembered() -> Chooser | None:
     """What was kept; None where there is nothing, or nothing of use."""
-    with contextlib.suppress(OSError, ValueError, ConvbenchError):
+    with contextlib.suppress(OSError, ValueError, ArithmeticError, ConvbenchError):
         chooser = Chooser(json.loads(chooser_file().read_bytes()))
         if chooser.machine == machine_name():
             return chooser
@@ -269,14 +268,17 @@ def _of_results(results: Path, machine: str | None = None) -> Chooser:
     return Chooser(table_of(results, machine), f"the table of {str(results)!r}")
 
 
-def _clone(machine: str) -> Path | None:
-    """The folder of results of the clone that the current folder is in, if this machine has some."""
+def _clone(machine: str) -> Chooser | None:
+    """The table of this machine's results in the clone that the current folder is in; None where it has none.
+
+    Also where there is nothing of use in them yet, as during a first run.
+    """
     from convbench.repository import find_root
 
     with contextlib.suppress(ConvbenchError):
         results = find_root() / "results"
         if any((results / machine).glob("*-*")):
-            return results
+            return _of_results(results, machine)
     return None
 
 

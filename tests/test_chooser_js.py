@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from choosing import LAWS, Law, cells, table_of
 
@@ -126,10 +127,29 @@ def test_python_and_the_page_agree() -> None:
         assert theirs["runner_up"] == (every[1].backend if len(every) > 1 else None)
         for one, other in zip(theirs["alternatives"], every, strict=True):
             assert one["error"] == pytest.approx(other.error, rel=1e-9), question
+            if one["how"] == "measured":
+                assert one["apart"] == pytest.approx(other.apart, rel=1e-9), question
             assert one["cost"] == pytest.approx(other.cost, rel=1e-9, abs=1e-12)
     assert {how.split()[0] for how in hows} == {"measured", "interpolated", "modelled"}
     assert len(hows) > 8
     assert 0 < silent < 200
+
+
+@needs_node
+def test_what_was_sampled_side_by_side_is_compared_side_by_side() -> None:
+    made = cells({"a": Law("fft", lambda n, k: 1e-3), "b": Law("fft", lambda n, k: 1.1e-3)}, spread=0.3)
+    moments = np.exp(np.random.default_rng(0).normal(0, 0.3, 15))
+    made["samples"] = [list(t * moments) for t in made["execute_s"]]
+    made["processes"] = [[15]] * len(made)
+    new = json.loads(json.dumps(table_of(made)))
+    old = json.loads(json.dumps(new))
+    for entry in old["sets"][0]["backends"].values():
+        del entry["apart_pct"]
+    asked = [{"image": [512, 512], "kernel": [15, 15], "images": images} for images in (None, 1, 10**6)]
+    for given, ties in ((new, [[], ["b"], []]), (old, [["b"], ["b"], ["b"]])):
+        assert [one["ties"] for one in node(ASK, {"table": given, "questions": asked})] == ties
+        ours = [answered(given, {**question, "available": None}) for question in asked]
+        assert [[one.backend for one in found["all"][1:] if one.tied] for found in ours if found] == ties
 
 
 @needs_node

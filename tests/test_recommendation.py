@@ -229,7 +229,15 @@ def test_a_folder_that_cannot_be_written_only_costs_the_table(monkeypatch: pytes
     assert find()[0] is None
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": "convbench chooser", "version": 1, "sets": [{}]}'])
+def useless() -> str:
+    made = json.loads(json.dumps(table()))
+    made["sets"][0]["backends"]["pyfftw"]["execute"]["coefficients"] = [0, 0, 0]
+    return recommendation.as_json(made)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"format": "convbench chooser", "version": 1, "sets": [{}]}', useless()]
+)
 def test_a_damaged_file_is_as_none_and_is_replaced(content: str, cache: Path) -> None:
     cache.mkdir()
     (cache / f"chooser-{HERE}.json").write_text(content)
@@ -248,6 +256,35 @@ def test_a_clones_results_are_found_from_within_it(tmp_path: Path, monkeypatch: 
     write_results(clone / "results", REALISTIC, machine=HERE)
     found = recommend((1024, 1024), (31, 31), available=set(REALISTIC))
     assert (found.backend, found.how, found.machine) == ("pyfftw-overlap", "measured", HERE)
+
+
+@pytest.mark.parametrize("kept", [["asv.conf.json"], ["asv.conf.json", f"results/{HERE}/machine.json"]])
+def test_a_clone_that_has_no_results_yet_is_as_none(
+    kept: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As during a first run: only the line of the run was written."""
+    clone = tmp_path / "clone"
+    folder = clone / "results" / HERE
+    folder.mkdir(parents=True)
+    (folder / "01234567-env.evidence.jsonl").write_text('{"kind": "run", "commit": "01234567"}\n')
+    for name in kept:
+        (clone / name).write_text("{}")
+    monkeypatch.chdir(clone)
+    found = recommend((1024, 1024), (31, 31), available={"numba-direct", "pyfftw-overlap"})
+    assert (found.how, found.machine) == ("modelled", "")
+    assert "nothing was measured here" in found.notes[0]
+    with pytest.raises(ConvbenchError, match="convbench run"):
+        find(results=clone / "results")
+
+
+def test_what_was_kept_outranks_a_clones_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clone = tmp_path / "clone"
+    write_results(clone / "results", REALISTIC, machine=HERE)
+    (clone / "asv.conf.json").write_text("{}")
+    monkeypatch.chdir(clone)
+    assert set(LAWS) != set(find()[0].table["backends"])
+    assert remember(table())
+    assert set(LAWS) == set(find()[0].table["backends"])
 
 
 def test_results_may_be_named(tmp_path: Path) -> None:

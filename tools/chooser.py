@@ -5,9 +5,11 @@
 
 Every problem is gated and timed by cell.measure_cells, all plausible backends side by side. Regret is the time of what
 was chosen over that of the best, minus 1: of what `recommend` says (amortised and for one image), of convolve's choice
-with the table and without it (the cost model), and of scipy.signal.choose_conv_method between its own two methods. Each
-problem is written as soon as it is measured; what is there already is not measured again. --stored times nothing: it
-leaves sizes of the grid out of stored results and asks for them.
+with the table and without it (the cost model), and of scipy.signal.choose_conv_method between its own two methods. A
+choice skipped for the budget of an execution counts as if it took the budget; those that have no time for another
+reason (the gate, planning) are counted beside the regrets. Each problem is written as soon as it is measured; what is
+there already is not measured again. --stored times nothing: it leaves sizes of the grid out of stored results and asks
+for them.
 """
 
 from __future__ import annotations
@@ -18,10 +20,11 @@ import itertools
 import json
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -35,7 +38,7 @@ from convbench.backends import get_backend
 from convbench.cell import Cell, measure_cells
 from convbench.evidence import now
 from convbench.files import atomic_write
-from convbench.measure import Rule
+from convbench.grid import get_preset
 from convbench.problem import Problem
 
 IMAGES = ((192, 192), (360, 360), (384, 384), (480, 640), (700, 700), (1000, 1000), (1448, 1448))
@@ -45,9 +48,9 @@ ALWAYS = (
     *("opencv-filter2d", "opencv-sepfilter2d"),
 )
 PLAUSIBLE = 4.0
-BUDGET = 5.0
+BUDGET = 0.25
 SCIPY = {"direct": "scipy-direct", "fft": "scipy-fft"}
-RULE = Rule(warmup=0.02, seconds=0.2, hard_seconds=1.5)
+RULE = get_preset("quick").rule
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,12 @@ class Asked:
     def kernel(self) -> np.ndarray:
         return self.problem.kernel(separable=self.separable)
 
+    @property
+    def traits(self) -> tuple[object, ...]:
+        """In what it may be like others."""
+        p = self.problem
+        return p.image_shape, p.kernel_shape[0], p.dtype, f"separable {self.separable}"
+
 
 def held_out() -> list[Asked]:
     """Some sixty problems, every size with others, in an order of which any start is a fair sample."""
@@ -78,6 +87,17 @@ def held_out() -> list[Asked]:
             problem = Problem(image, (k, k), ("float32", "float64")[(a + b) % 2])
             found.append(Asked(problem, separable=(a + b // 2) % 3 == 0))
     random.Random(0).shuffle(found)
+    return balanced(found)
+
+
+def balanced(every: list[Asked]) -> list[Asked]:
+    """Next always the one whose image, kernel, dtype and kind have come up least, each by its share in the whole."""
+    shares, seen = Counter(trait for asked in every for trait in asked.traits), Counter[object]()
+    rest, found = every.copy(), list[Asked]()
+    while rest:
+        found.append(min(rest, key=lambda asked: sum((seen[t] + 1) / shares[t] for t in asked.traits)))
+        rest.remove(found[-1])
+        seen.update(found[-1].traits)
     return found
 
 
@@ -116,6 +136,7 @@ def measured(asked: Asked, names: Collection[str]) -> dict[str, Any]:
     return {
         "label": asked.label,
         "measured_at": now(),
+        "budget_s": BUDGET,
         "times": {cell.backend: times(cell) for cell in cells if cell.status == "ok" and cell.execute},
         "left_out": {cell.backend: f"{cell.status}: {cell.reason}" for cell in cells if cell.status != "ok"},
     }
@@ -136,65 +157,78 @@ def times(cell: Cell) -> dict[str, float]:
 # -- scoring -------------------------------------------------------------------------------------------------------
 
 
-def scored(asked: Asked, cell: Mapping[str, Any], chooser: Chooser) -> dict[str, float]:
-    """Regret by who chose; left out where what was chosen has no time."""
+class Score(NamedTuple):
+    """The regret of a choice; None where it has no time. least: it is at least that, as the budget was too small."""
+
+    regret: float | None
+    least: bool = False
+
+
+def scored(asked: Asked, cell: Mapping[str, Any], chooser: Chooser) -> dict[str, Score]:
+    """Regret by who chose, among all that were to be timed."""
     from scipy.signal import choose_conv_method
 
-    execute = {name: t["execute_s"] for name, t in cell["times"].items()}
-    once = {name: t["one_shot_s"] for name, t in cell["times"].items()}
-    found: dict[str, float] = {}
+    execute, once = (
+        {name: t[what] for name, t in cell["times"].items() if t[what] > 0} for what in ("execute_s", "one_shot_s")
+    )
+    late = {name for name, why in cell["left_out"].items() if why.startswith("skipped")}
+    names, budget = {*cell["times"], *cell["left_out"]}, cell.get("budget_s", BUDGET)
 
-    def score(what: str, chosen: str | None, among: Mapping[str, float]) -> None:
-        if chosen in among:
-            found[what] = among[chosen] / min(among.values()) - 1
+    def score(chosen: str | None, among: Mapping[str, float]) -> Score:
+        best = min(among.values(), default=math.nan)
+        if chosen in late and among:
+            return Score(max(budget / best - 1, 0.0), least=True)
+        return Score(among[chosen] / best - 1 if chosen in among else None)
 
     def first(images: int | None) -> str | None:
-        found = ranked(asked, images, chooser, set(execute))
+        found = ranked(asked, images, chooser, names)
         return found[0].backend if found else None
 
-    score("recommend, amortised", first(None), execute)
-    score("recommend, one image", first(1), once)
+    found = {"recommend, amortised": score(first(None), execute), "recommend, one image": score(first(1), once)}
     kernel = asked.kernel()
     for what, expect in expectations(chooser).items():
-        score(f"{what}, one image", api.choose(asked.problem, kernel, expect), once)
+        found[f"{what}, one image"] = score(api.choose(asked.problem, kernel, expect), once)
     image = np.zeros(asked.problem.image_shape, asked.problem.dtype)  # only its shape and dtype count
     own = SCIPY[choose_conv_method(image, kernel, mode="same")]
-    score("scipy.signal.choose_conv_method, over the best of all", own, execute)
+    found["scipy.signal.choose_conv_method, over the best of all"] = score(own, execute)
     pair = {name: execute[name] for name in SCIPY.values() if name in execute}
-    if len(pair) == 2:
-        score("scipy.signal.choose_conv_method, over the better of its two", own, pair)
-    return found
+    settled = pair.keys() | late >= set(SCIPY.values())  # what is over the budget is behind what is not
+    better = score(own, pair) if settled else Score(None)
+    return found | {"scipy.signal.choose_conv_method, over the better of its two": better}
 
 
-def summary(scores: list[dict[str, float]]) -> list[dict[str, Any]]:
-    """Mean, median, 95th percentile and worst of each regret, in %."""
+def summary(scores: list[dict[str, Score]]) -> list[dict[str, Any]]:
+    """Mean, median, 95th percentile and worst of each regret, in %; how many are at least so much, and have no time."""
     rows = []
     for what in dict.fromkeys(name for one in scores for name in one):
-        values = 100 * np.array([one[what] for one in scores if what in one])
+        own = [one[what] for one in scores if what in one]
+        values = 100 * np.array([one.regret for one in own if one.regret is not None])
+        row = {"chosen by": what, "problems": len(values), "at least": sum(one.least for one in own)}
+        row["untimed"] = len(own) - len(values)
         figures = {
-            "mean": values.mean(),
-            "median": np.median(values),
-            "95th percentile": np.percentile(values, 95),
-            "worst": values.max(),
+            "mean": np.mean,
+            "median": np.median,
+            "95th percentile": lambda v: np.percentile(v, 95),
+            "worst": np.max,
         }
-        rows.append({"chosen by": what, "problems": len(values)} | {k: round(float(v), 2) for k, v in figures.items()})
+        rows.append(row | {name: round(float(f(values)), 2) if len(values) else None for name, f in figures.items()})
     return rows
 
 
 def drawn(rows: list[dict[str, Any]], title: str) -> Table:
     table = Table(*rows[0], title=title, title_justify="left")
     for row in rows:
-        table.add_row(*(f"{v:.1f} %" if isinstance(v, float) else str(v) for v in row.values()))
+        table.add_row(*(f"{v:.1f} %" if isinstance(v, float) else str("" if v is None else v) for v in row.values()))
     return table
 
 
 # -- stored results ------------------------------------------------------------------------------------------------
 
 
-def stored(results: Path) -> Iterator[tuple[str, list[dict[str, float]]]]:
+def stored(results: Path) -> Iterator[tuple[str, list[dict[str, Score]]]]:
     """For every machine and commit, images and kernels of the grid left out in turn (never the outermost)."""
     from convbench.analysis.chooser_table import chooser_table
-    from convbench.analysis.schema import WHERE, measured
+    from convbench.analysis.schema import WHERE
     from convbench.analysis.table import read_results
 
     found = read_results(results)
@@ -205,23 +239,28 @@ def stored(results: Path) -> Iterator[tuple[str, list[dict[str, float]]]]:
             own = cells[cells["dtype"] == dtype]
             for size in sorted(own[axis].unique())[1:-1]:
                 table = chooser_table(replace(found, cells=own[own[axis] != size]), where)
-                here = measured(own[own[axis] == size])
+                here = own[(own[axis] == size) & (own["status"] != "no evidence")]
                 for (n, k), rows in here.groupby(["image", "kernel"]):
                     scores += [stored_scores(Chooser(table), rows, int(n), int(k), s) for s in (False, True)]
         if any(scores):
             yield " ".join(where), scores
 
 
-def stored_scores(chooser: Chooser, rows: pd.DataFrame, n: int, k: int, separable: bool) -> dict[str, float]:
+def stored_scores(chooser: Chooser, rows: pd.DataFrame, n: int, k: int, separable: bool) -> dict[str, Score]:
+    """As `scored`, of one cell; a choice that was skipped there has no time."""
+    from convbench.analysis.schema import measured
+
     rows = rows if separable else rows[rows["family"] != "separable"]
     found = {}
     for images, column in ((None, "execute_s"), (1, "one_shot_s")):
-        own = dict(zip(rows["backend"], rows[column], strict=True))
+        timed = measured(rows)
+        own = {name: s for name, s in zip(timed["backend"], timed[column], strict=True) if s > 0}
         question = Question((n, n), (k, k), str(rows["dtype"].iloc[0]), separable=separable, images=images)
-        ranked = chooser.rank(question, set(own))
-        if ranked:
-            what = f"recommend, {'one image' if images else 'amortised'}{', separable' if separable else ''}"
-            found[what] = own[ranked[0].backend] / min(own.values()) - 1
+        ranked = chooser.rank(question, set(rows["backend"]))
+        if ranked and own:
+            what, first = f"recommend, {'one image' if images else 'amortised'}", ranked[0].backend
+            regret = own[first] / min(own.values()) - 1 if first in own else None
+            found[f"{what}, separable" if separable else what] = Score(regret)
     return found
 
 
@@ -279,8 +318,11 @@ def earlier(path: Path) -> dict[str, Any]:
 def write(path: Path, kept: Mapping[str, Any], chooser: Chooser, notes: list[str]) -> Table:
     """Write all that is known, as JSON and as text; returns the table of scores."""
     known = {asked.label: asked for asked in held_out()}
-    cells = [{**cell, "regret": scored(known[label], cell, chooser)} for label, cell in kept.items() if label in known]
-    rows = summary([cell["regret"] for cell in cells])
+    scores = {label: scored(known[label], cell, chooser) for label, cell in kept.items() if label in known}
+    cells = [
+        {**kept[label], "regret": {what: one.regret for what, one in found.items()}} for label, found in scores.items()
+    ]
+    rows = summary(list(scores.values()))
     made_of = {name: chooser.table.get(name) for name in ("machine", "commit", "date", "measured", "convbench")}
     facts = machine.describe()
     title = f"regret on {len(cells)} of {len(known)} problems whose sizes are not in the table"
@@ -296,11 +338,15 @@ def write(path: Path, kept: Mapping[str, Any], chooser: Chooser, notes: list[str
         text.print(f"note: {note}")
     table = drawn(rows, title)
     text.print(table)
+    text.print(
+        f"at least: of the problems, so many where what was chosen takes longer than {BUDGET:g} s, which counts as "
+        "that; untimed: choices that could not be timed, beside the problems"
+    )
     text.print("\nThe worst choices of `recommend`, amortised:")
     amortised = "recommend, amortised"
-    worst = sorted(cells, key=lambda cell: -cell["regret"].get(amortised, 0))[:10]
+    worst = sorted(cells, key=lambda cell: -(cell["regret"][amortised] or 0))[:10]
     for cell in worst:
-        if cell["regret"].get(amortised, 0) > 0:
+        if (cell["regret"][amortised] or 0) > 0:
             best = min(cell["times"], key=lambda name: cell["times"][name]["execute_s"])
             text.print(f"- {cell['label']}: {100 * cell['regret'][amortised]:.0f} % over {best}")
     lines = (line.rstrip() for line in text.export_text().splitlines())

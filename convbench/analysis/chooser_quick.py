@@ -91,9 +91,25 @@ def _contenders(cells: Cells, names: Collection[str]) -> list[_Contender]:
     kept = []
     for separable in (False, True):
         group = [one for one in found if one.separable is separable]
-        times = [cells.on_grid(one.surface) for one in group]
-        best = [min(column) for column in zip(*times, strict=True)]
+        times = [_times(cells, one) for one in group]
+        columns = zip(*times, strict=True)
+        best = [min((at for at in column if at[0] < 2), default=(2, math.inf))[1] for column in columns]
         for one, own in zip(group, times, strict=True):
-            if any(seconds <= NEAR * least for seconds, least in zip(own, best, strict=True)):
+            if any(
+                seconds <= NEAR * least and seconds < math.inf for (_, seconds), least in zip(own, best, strict=True)
+            ):
                 kept.append(one)
     return kept
+
+
+def _times(cells: Cells, one: _Contender) -> list[tuple[int, float]]:
+    """Seconds at every cell, after how little they may leave others out: 0 measured, 1 filled in, 2 not at all.
+
+    Not at all beside a cell that it refuses: between the two it is not asked.
+    """
+    near = {(i + up, j + right) for i, j in one.refused for up in (-1, 0, 1) for right in (-1, 0, 1)}
+    places = [(i, j, here) for i, row in enumerate(one.surface.known) for j, here in enumerate(row)]
+    return [
+        (2 if (i, j) in near else int(not here), math.inf if (i, j) in one.refused else seconds)
+        for (i, j, here), seconds in zip(places, cells.on_grid(one.surface), strict=True)
+    ]

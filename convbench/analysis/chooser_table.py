@@ -18,8 +18,9 @@ from scipy.optimize import nnls
 
 from convbench import __version__
 from convbench.analysis.chooser_model import features, kinds
-from convbench.analysis.noise import calibrate
+from convbench.analysis.noise import FEW_SAMPLES_ERROR, Noise, calibrate
 from convbench.analysis.recommend import FORMAT, VERSION, cell_shapes
+from convbench.analysis.regret import regret
 from convbench.analysis.schema import WHERE
 from convbench.analysis.table import Results, Where
 from convbench.cost import DESKTOP
@@ -31,7 +32,11 @@ Table = dict[str, Any]
 SET = ("layout", "dtype", "device", "threads")
 WITHIN = 3.0
 """A backend that is nowhere in a set within this factor of the best is left out of it."""
-_ASV_INTERVAL = 2.576  # standard errors to each side of the 99 % interval of a median
+_INTERVAL = 2 * 2.576  # how many standard errors the 99 % interval of a median is wide
+# Below 8 samples it is their range, which is so many standard deviations wide (of normal samples, on average).
+_RANGE = {2: 1.128, 3: 1.693, 4: 2.059, 5: 2.326, 6: 2.534, 7: 2.704}
+_MEDIAN = 1.2533  # standard error of a median: so many standard deviations over the root of the number of samples
+_BARE = Noise(0, 0.0, 1.0, 0.0)  # its limits are the standard errors themselves
 # Where there are too few sizes to try: how wrong interpolation, and the next step outside the grid, are taken to be.
 _UNTRIED, _UNTRIED_OUTSIDE = 0.25, 0.35
 _BETTER = 0.95  # a kind of method that is not the family's own has to be that much less wrong
@@ -103,7 +108,8 @@ def cells_of(table: Mapping[str, Any]) -> int:
 
 
 def _set(key: Mapping[str, Any], rows: pd.DataFrame) -> Table:
-    timed = rows[(rows["status"] == "ok") & (rows["execute_s"] > 0) & np.isfinite(rows["execute_s"])]
+    timed = regret(rows, _BARE)
+    timed = timed.assign(error=_standard_errors(timed), apart=_apart(timed))
     images, kernels = (sorted({int(v) for v in timed[name]}) for name in ("image", "kernel"))
     found: Table = {
         **{name: int(value) if name == "threads" else str(value) for name, value in key.items()},
@@ -116,8 +122,7 @@ def _set(key: Mapping[str, Any], rows: pd.DataFrame) -> Table:
     for name, own in timed.groupby("backend", sort=True):
         place = [images.index(n) for n in own["image"]], [kernels.index(k) for k in own["kernel"]]
         once = own["one_shot_s"].fillna(own["plan_s"] + own["execute_s"])
-        spread = _standard_errors(own)
-        columns = {"execute": own["execute_s"], "one_shot": once, "error": spread}
+        columns = {"execute": own["execute_s"], "one_shot": once, "error": own["error"], "apart": own["apart"]}
         planes = {what: np.full((len(images), len(kernels)), np.nan) for what in columns}
         for what, values in columns.items():
             planes[what][place] = values.where(np.isfinite(values) & (values >= 0), np.nan)
@@ -129,9 +134,10 @@ def _set(key: Mapping[str, Any], rows: pd.DataFrame) -> Table:
             found["left_out"].append(name)
             continue
         fit = [_surface(layout, family, images, kernels, planes[what]) for what in ("execute", "one_shot")]
-        errors = np.nan_to_num(planes["error"], nan=0.0) * 100
-        entry: Table = {"execute": fit[0], "error_pct": [[_round(e, 2) for e in row] for row in errors]}
-        entry["one_shot"] = fit[1]
+        entry: Table = {"execute": fit[0], "one_shot": fit[1]}
+        for what in ("error", "apart"):
+            percent = np.nan_to_num(planes[what], nan=0.0) * 100
+            entry[f"{what}_pct"] = [[_plain(_round(e, 2)) for e in row] for row in percent]
         refused = rows[(rows["backend"] == name) & rows["status"].isin(["failed", "n/a"])]
         entry["refused"] = [
             [images.index(n), kernels.index(k)]
@@ -144,9 +150,27 @@ def _set(key: Mapping[str, Any], rows: pd.DataFrame) -> Table:
 
 def _standard_errors(rows: pd.DataFrame) -> pd.Series:
     """Of the logarithm of each time: what its interval says, or how much the medians of processes scatter, if more."""
-    within = np.log(rows["execute_high_s"] / rows["execute_low_s"]) / (2 * _ASV_INTERVAL)
+    width, counts = np.log(rows["execute_high_s"] / rows["execute_low_s"]), rows["samples"].map(len)
+    within = (width / counts.map(_wide)).where(np.isfinite(width) & (counts != 1), FEW_SAMPLES_ERROR)
     between = [_between(s, p) for s, p in zip(rows["samples"], rows["processes"], strict=True)]
     return within.clip(lower=pd.Series(between, index=rows.index))
+
+
+def _wide(samples: int) -> float:
+    """How many standard errors of the median its interval is wide, of so many samples; 0: asv kept none."""
+    return _RANGE[samples] * math.sqrt(samples) / _MEDIAN if samples in _RANGE else _INTERVAL
+
+
+def _apart(rows: pd.DataFrame) -> pd.Series:
+    """Each backend's share in the standard errors of comparing its cell with others, which are sampled side by side.
+
+    rows: as `regret` has them, `smallest` from the standard errors alone. The hypotenuse of two shares is the error of
+    their comparison: that with the best is as regret has it; the best's own share is half of the least variance.
+    """
+    error = np.log1p(rows["smallest"]).where(rows["rank"] > 1)
+    error = error.where(np.isfinite(error) | (rows["rank"] == 1), FEW_SAMPLES_ERROR)
+    best = error.groupby([rows["image"], rows["kernel"]]).transform("min").fillna(0.0) / math.sqrt(2)
+    return np.sqrt(error**2 - best**2).where(rows["rank"] > 1, best)
 
 
 def _between(samples: Sequence[float], processes: Sequence[int]) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from convbench import cost
@@ -60,7 +60,8 @@ class Estimate:
     """What a backend will cost: seconds an image, planning shared out among the images, with its 95 % interval.
 
     error: standard error of its logarithm. cost: relative to the best (0 for the best). tied: cannot be told from it.
-    threads: of the measurements; fewer than asked for where the backend or the table has no more.
+    threads: of the measurements; fewer than asked for where the backend or the table has no more. apart: its share in
+    the error of comparing it with others on a measured cell, where they were sampled side by side.
     """
 
     backend: str
@@ -69,6 +70,7 @@ class Estimate:
     error: float
     how: How
     threads: int
+    apart: float = 0.0
     cost: float = 0.0
     tied: bool = False
 
@@ -86,9 +88,13 @@ class Surface:
 
     def __init__(self, given: Mapping[str, Any], modelled: list[list[Features]], errors: list[list[float]]) -> None:
         self.model = str(given["model"])
-        self.a, self.b, self.c = (float(value) for value in given["coefficients"])
-        self.wrong = [float(value) / 100 for value in given["wrong_pct"]]
+        self.a, self.b, self.c = _numbers("coefficients", given["coefficients"], 3)
+        if not self.a + self.b + self.c > 0:
+            raise ValueError("coefficients are all 0")
+        self.wrong = [value / 100 for value in _numbers("wrong_pct", given["wrong_pct"], 3)]
         self.known = [[value is not None for value in row] for row in given["us"]]
+        if not any(map(any, self.known)):
+            raise ValueError("us has no times")
         self.errors = errors
         self.ratios = [
             [math.log(us / self.modelled(at)) if us is not None else math.nan for us, at in zip(row, ats, strict=True)]
@@ -143,10 +149,17 @@ class Place:
 
 
 class Entry:
-    """A backend in a set."""
+    """A backend in a set. apart: at every cell, see Estimate."""
 
-    def __init__(self, family: str, execute: Surface, one_shot: Surface | None, refused: set[tuple[int, int]]) -> None:
-        self.family, self.execute, self.one_shot, self.refused = family, execute, one_shot, refused
+    def __init__(
+        self,
+        family: str,
+        execute: Surface,
+        one_shot: Surface | None,
+        refused: set[tuple[int, int]],
+        apart: list[list[float]],
+    ) -> None:
+        self.family, self.execute, self.one_shot, self.refused, self.apart = family, execute, one_shot, refused, apart
 
 
 class Cells:
@@ -161,13 +174,16 @@ class Cells:
         self._features = {kind: [[features(kind, *at) for at in row] for row in shapes] for kind in KINDS}
         self.entries: dict[str, Entry] = {}
         for name, entry in given["backends"].items():
-            errors = [[math.hypot(float(e) / 100, excess) for e in row] for row in entry["error_pct"]]
+            errors, apart = (
+                _errors(what, entry[what], len(images), len(kernels), excess)
+                for what in ("error_pct", "apart_pct" if "apart_pct" in entry else "error_pct")
+            )
             errors_once = [[math.hypot(e, ONCE_ERROR) for e in row] for row in errors]
             given_once = entry["one_shot"]
             execute = Surface(entry["execute"], self._features[entry["execute"]["model"]], errors)
             once = Surface(given_once, self._features[given_once["model"]], errors_once) if given_once else None
             refused = {(int(i), int(j)) for i, j in entry["refused"]}
-            self.entries[str(name)] = Entry(str(backends[name]["family"]), execute, once, refused)
+            self.entries[str(name)] = Entry(str(backends[name]["family"]), execute, once, refused, apart)
 
     def on_grid(self, surface: Surface) -> list[float]:
         """Seconds at every cell, row by row; filled in where it was not measured."""
@@ -189,6 +205,22 @@ class Cells:
 def cell_shapes(layout: str, image: int, kernel: int) -> tuple[Shape, Shape]:
     """Image and kernel of a cell, with two axes: a signal is an image of one row."""
     return (1 if layout == "signal" else image, image), (kernel if layout == "image" else 1, kernel)
+
+
+def _errors(what: str, given: Any, images: int, kernels: int, excess: float) -> list[list[float]]:
+    """Standard errors at every cell, with what processes add."""
+    rows = [[math.hypot(e / 100, excess) for e in _numbers(what, row, kernels)] for row in given]
+    if len(rows) != images:
+        raise ValueError(f"{what} has {len(rows)} rows, not {images}")
+    return rows
+
+
+def _numbers(what: str, given: Any, count: int) -> list[float]:
+    """So many finite numbers that are not below 0; else raises ValueError."""
+    numbers = [float(value) for value in given]
+    if len(numbers) != count or not all(0 <= value < math.inf for value in numbers):
+        raise ValueError(f"{what} should be {count} numbers of at least 0, not {given!r}")
+    return numbers
 
 
 def _mean_log(first: int, second: int) -> float:
@@ -244,7 +276,7 @@ class Chooser:
             excess = float(table["noise"]["excess"]) / math.sqrt(2)  # that of a ratio, so of two cells
             self.sets = [Cells(given, table["backends"], excess) for given in table["sets"]]
             self.ceilings = {str(name): float(value) for name, value in table["ceilings"].items()}
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError, AssertionError) as error:
             raise ArgumentError(f"{name} is damaged ({type(error).__name__}: {error}); {_HINT}") from error
 
     @property
@@ -323,8 +355,10 @@ def ranked(estimates: list[Estimate], quantile: float = COVERAGE) -> list[Estima
     for one in ordered:
         best = ordered[0]
         cost = one.seconds / best.seconds - 1
-        tied = one is best or math.log1p(cost) <= quantile * math.hypot(one.error, best.error)
-        out.append(Estimate(one.backend, one.family, one.seconds, one.error, one.how, one.threads, cost, tied))
+        beside = one.how == best.how == "measured" and one.threads == best.threads  # the same cell, so side by side
+        error = math.hypot(one.apart, best.apart) if beside else math.hypot(one.error, best.error)
+        tied = one is best or math.log1p(cost) <= quantile * error
+        out.append(replace(one, cost=cost, tied=tied))
     return out
 
 
@@ -348,15 +382,16 @@ def _estimate(
         return None
     execute = _surface(entry.execute, place, exact, known, question, shapes)
     seconds, how, error = execute
+    apart = entry.apart[place.i][place.j] if how == "measured" else error
     if question.images is not None:
         if entry.one_shot is None:
             return None
         once, how_once, error_once = _surface(entry.one_shot, place, exact, known, question, shapes)
         further = (question.images - 1) * seconds
-        error = (once * error_once + further * error) / (once + further)
+        error, apart = ((once * error_once + further * e) / (once + further) for e in (error, apart))
         how = max(how, how_once, key=HOW.index) if further else how_once
         seconds = (once + further) / question.images
-    return Estimate(name, entry.family, seconds, error, how, cells.threads)
+    return Estimate(name, entry.family, seconds, error, how, cells.threads, apart)
 
 
 def _surface(

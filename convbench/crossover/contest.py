@@ -33,7 +33,11 @@ FAR = 5.0
 
 @dataclass(frozen=True)
 class Entry:
-    """One backend at one size. samples: seconds; processes: how many of them are of each process or round."""
+    """One backend at one size.
+
+    samples: seconds; processes: how many of them are of each process, in order; of these, `newest` are the latest
+    round's.
+    """
 
     backend: str
     family: str
@@ -41,6 +45,7 @@ class Entry:
     reason: str | None = None
     samples: tuple[float, ...] = ()
     processes: tuple[int, ...] = ()
+    newest: int = 1
 
     @functools.cached_property
     def seconds(self) -> float:
@@ -54,8 +59,8 @@ class Entry:
 
     @property
     def latest(self) -> float:
-        """The median of the latest process or round."""
-        return float(np.median(self.samples[-self.processes[-1] :]))
+        """The median of the latest round."""
+        return float(np.median(self.samples[-sum(self.processes[-self.newest :]) :]))
 
     def against(self, other: Entry) -> tuple[float, float]:
         """Log of the ratio of times, and its standard error."""
@@ -129,8 +134,10 @@ class Contest:
         entries = _merged({}, self.measure(problem, chosen))
         spare = [b for b in self.entrants if b not in chosen and b.family in self._broken(entries)]
         if spare:
-            chosen = chosen + spare
-            entries |= _merged({}, self.measure(problem, spare))
+            # with those that are to be compared with them, again: only what is sampled side by side can be paired
+            fine = {name for name, entry in entries.items() if entry.status == "ok"}
+            chosen = [b for b in chosen if b.name in fine] + spare
+            entries |= _merged({}, self.measure(problem, chosen))
         for rounds in itertools.count(1):
             size = Size(kernel, kind, problem.image_shape, tuple(entries.values()), self._best(entries), rounds)
             a, b = size.best
@@ -232,11 +239,14 @@ def _contenders(size: Size, factor: float) -> list[str]:
 def _merged(known: dict[str, Entry], cells: Iterable[Cell]) -> dict[str, Entry]:
     """Entries with the samples of another round added; what did not take part in it has shown to be slower."""
     found = {name: replace(e, status="slower") if e.status == "ok" else e for name, e in known.items()}
+    here: set[str] = set()
     for cell in sorted(cells, key=lambda cell: cell.status != "ok"):  # one process with a wrong result is enough
         if cell.status == "ok" and cell.execute is not None:
             old, new = found.get(cell.backend), cell.execute.samples
             samples, processes = (old.samples, old.processes) if old else ((), ())
-            entry = Entry(cell.backend, cell.family, "ok", None, (*samples, *new), (*processes, len(new)))
+            newest = old.newest + 1 if old and cell.backend in here else 1
+            here.add(cell.backend)
+            entry = Entry(cell.backend, cell.family, "ok", None, (*samples, *new), (*processes, len(new)), newest)
         else:
             entry = Entry(cell.backend, cell.family, cell.status, cell.reason)
         found[cell.backend] = entry

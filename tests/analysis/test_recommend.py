@@ -16,11 +16,14 @@ from choosing import IMAGES, KERNELS, LAWS, Law, cells, chooser_of, results, tab
 from convbench.analysis.chooser_model import KINDS, features, quick_size
 from convbench.analysis.chooser_quick import Decider
 from convbench.analysis.chooser_table import cells_of, chooser_table, newest
+from convbench.analysis.noise import FEW_SAMPLES_ERROR, UNCALIBRATED
 from convbench.analysis.recommend import MODEL_ERROR, Chooser, Question, modelled, ranked
+from convbench.analysis.regret import regret
 from convbench.backends._fft import good_size
 from convbench.cost import DESKTOP
 from convbench.errors import ArgumentError
 from convbench.grid import PRESETS
+from convbench.measure import median_interval
 
 
 def square(n: int, k: int, **more: Any) -> Question:
@@ -188,6 +191,87 @@ def test_an_erratic_backend_is_known_less_well() -> None:
     assert found["erratic"].low < 600**2 * 1e-9 < found["erratic"].high
 
 
+def side_by_side(factor: float, own: float = 0.002, common: float = 0.3) -> pd.DataFrame:
+    """a, and b that takes `factor` times as long; their samples share the moments of the machine, slow and quick."""
+    table = cells({"a": LAWS["pyfftw"], "b": replace(LAWS["pyfftw"], execute=lambda n, k: factor * law(n, k))})
+    rng, moments = np.random.default_rng(0), np.random.default_rng(1).normal(0, common, (2, 11)).ravel()
+    drawn = [list(t * np.exp(moments + rng.normal(0, own, 22))) for t in table["execute_s"]]
+    middle = [float(np.median(s)) for s in drawn]
+    return table.assign(
+        samples=drawn, processes=[[11, 11]] * len(table), execute_s=middle,
+        execute_low_s=[m * math.exp(-common) for m in middle], execute_high_s=[m * math.exp(common) for m in middle],
+    )  # fmt: skip
+
+
+law = LAWS["pyfftw"].execute
+
+
+@pytest.mark.parametrize(("factor", "tied"), [(1.02, True), (1.1, False)])
+def test_a_measured_cell_has_the_ties_of_the_winner_map(factor: float, tied: bool) -> None:
+    """Compared round by round, although each time alone is known to some ten per cent only."""
+    made = side_by_side(factor)
+    found = chooser_of(made)
+    ours = {one.backend: one for one in found.rank(square(512, 15))}
+    assert (ours["b"].tied, ours["b"].how) == (tied, "measured")
+    assert ours["b"].error > 0.05 > ours["b"].apart
+    rows = regret(made, UNCALIBRATED)
+    told = rows[(rows["image"] == 512) & (rows["kernel"] == 15)].set_index("backend")
+    assert bool(told["tied"]["b"]) is tied
+    error = math.sqrt((math.log1p(told["smallest"]["b"]) / UNCALIBRATED.quantile) ** 2 - UNCALIBRATED.excess**2)
+    shares = [table_of(made)["sets"][0]["backends"][name]["apart_pct"][1][4] / 100 for name in "ab"]
+    assert math.hypot(*shares) == pytest.approx(error, rel=0.05)
+    assert shares[0] == pytest.approx(shares[1])
+    # elsewhere, and on tables without it, each time's own error counts
+    assert {one.tied for one in found.rank(square(500, 15))} == {True}
+    for entry in (old := table_of(made))["sets"][0]["backends"].values():
+        del entry["apart_pct"]
+    assert {one.tied for one in Chooser(old).rank(square(512, 15))} == {True}
+
+
+def test_with_more_backends_the_ties_are_those_of_the_best() -> None:
+    laws = {
+        name: Law("fft", lambda n, k, f=f: f * 1e-3) for name, f in (("a", 1), ("b", 1.03), ("c", 1.08), ("d", 1.3))
+    }
+    made = cells(laws)
+    rng = np.random.default_rng(0)
+    scatter = {"a": 0.02, "b": 0.01, "c": 0.08, "d": 0.02}
+    made["samples"] = [
+        list(t * np.exp(rng.normal(0, scatter[name], 15)))
+        for t, name in zip(made["execute_s"], made["backend"], strict=True)
+    ]
+    made["processes"] = [[8, 7]] * len(made)
+    rows = regret(made, UNCALIBRATED)
+    excess, quantile = UNCALIBRATED.excess, UNCALIBRATED.quantile
+    entries = table_of(made)["sets"][0]["backends"]
+    for row in rows[rows["rank"] > 1].itertuples():
+        i, j = IMAGES.index(row.image), KERNELS.index(row.kernel)
+        shares = [entries[name]["apart_pct"][i][j] / 100 for name in (row.backend, row.best)]
+        limit = quantile * math.hypot(*shares, excess)
+        assert limit == pytest.approx(math.log1p(row.smallest), rel=0.02)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 8, 15])
+def test_the_error_of_a_few_samples_is_not_taken_for_that_of_many(count: int) -> None:
+    """What the table says of a median is about what medians scatter by, however few the samples are."""
+    rng, made = np.random.default_rng(0), cells({"a": Law("fft", lambda n, k: 1e-3)})
+    drawn = np.exp(0.1 * rng.standard_normal((400, len(made), count)))
+    told = []
+    for samples in drawn[:40]:
+        low, high = np.array([median_interval(tuple(s)) for s in samples]).T
+        table = made.assign(samples=list(map(list, samples)), processes=[[count]] * len(made))
+        one = table_of(table.assign(execute_low_s=low, execute_high_s=high))["sets"][0]["backends"]["a"]
+        told.append(np.mean(one["error_pct"]) / 100)
+    truth = float(np.log(np.median(drawn, axis=-1)).std())
+    assert 0.9 * truth < np.mean(told) < 1.6 * truth
+
+
+def test_the_error_of_a_single_sample_is_not_nothing() -> None:
+    made = cells({"a": LAWS["pyfftw"]}, spread=0.0)
+    made["samples"], made["processes"] = [[t] for t in made["execute_s"]], [[1]] * len(made)
+    (one,) = chooser_of(made).rank(square(512, 15))
+    assert one.error >= FEW_SAMPLES_ERROR
+
+
 def test_errors_come_from_samples_where_there_are_some() -> None:
     table = cells({"a": LAWS["pyfftw"]})
     rng = np.random.default_rng(0)
@@ -294,6 +378,15 @@ def _without(*path: str) -> Callable[[dict[str, Any]], None]:
         lambda table: table["sets"][0].update(backends=[1]),
         lambda table: table["sets"][0]["backends"]["pyfftw"]["execute"].update(model="magic"),
         lambda table: table["sets"][0]["backends"]["pyfftw"]["execute"].update(coefficients=[1]),
+        lambda table: table["sets"][0]["backends"]["pyfftw"]["execute"].update(coefficients=[0, 0, 0]),
+        lambda table: table["sets"][0]["backends"]["pyfftw"]["execute"].update(coefficients=[1, -1, 0]),
+        lambda table: table["sets"][0]["backends"]["pyfftw"]["execute"].update(coefficients=[1, math.inf, 0]),
+        lambda table: table["sets"][0]["backends"]["pyfftw"]["one_shot"].update(wrong_pct=[1, 2]),
+        lambda table: table["sets"][0]["backends"]["pyfftw"]["error_pct"].pop(),
+        lambda table: table["sets"][0]["backends"]["pyfftw"]["apart_pct"][0].pop(),
+        lambda table: table["sets"][0]["backends"]["pyfftw"]["execute"].update(
+            us=[[None] * len(KERNELS)] * len(IMAGES)
+        ),
         lambda table: table["sets"][0]["backends"]["pyfftw"]["execute"]["us"][0].__setitem__(0, "x"),
         lambda table: table["sets"][0]["backends"]["pyfftw"]["execute"]["us"][0].__setitem__(0, -1.0),
         lambda table: table.update(ceilings=[3]),
@@ -388,3 +481,34 @@ def test_the_decider_agrees_with_the_ranking() -> None:
         assert passes.seconds == pytest.approx(own.seconds, rel=1e-12)
     nothing = decider.quickest("signal", "float32", "cpu", 1, (1, 100), (1, 5), "same")
     assert [one.seconds for one in nothing] == [math.inf, math.inf]
+
+
+def refusing(name: str, kernel: int, status: str = "failed") -> pd.DataFrame:
+    """Of the backends X, Y and Z, `name` has no time at a kernel."""
+    times = {
+        "X": {3: 1e-3, 31: 1e-3, 63: 1e-3},  # at 31 it would be the best by far
+        "Y": {3: 5e-3, 31: 2e-3, 63: 5e-3},
+        "Z": {3: 1.1e-3, 31: 20e-3, 63: 1.1e-3},
+    }
+    laws = {who: Law("fft", lambda n, k, own=own: own[k], lambda n, k: 0.0) for who, own in times.items()}
+    made = cells(laws, (512, 1024), (3, 31, 63))
+    made.loc[(made["backend"] == name) & (made["kernel"] == kernel), "status"] = status
+    return made
+
+
+@pytest.mark.parametrize("status", ["failed", "n/a", "skipped"])
+def test_the_decider_keeps_the_best_of_those_that_can_do_it(status: str) -> None:
+    found = chooser_of(refusing("X", 31, status))
+    decider = Decider(found, {"X", "Y", "Z"})
+    for n, k in ((512, 31), (1024, 31), (700, 31), (512, 20), (512, 4), (1024, 50), (512, 3)):
+        ranked_first = found.rank(square(n, k, images=1))[0]
+        (best, _) = decider.quickest("image", "float32", "cpu", 1, (n, n), (k, k), "same")
+        assert best.backend == ranked_first.backend, (n, k)
+        assert best.seconds == pytest.approx(ranked_first.seconds, rel=1e-12)
+
+
+def test_the_decider_leaves_out_what_is_never_near_the_best() -> None:
+    found = chooser_of(cells(), cells(images=(4096,), kernels=(3, 101)))  # a grid with holes
+    ((_, kept),) = Decider(found, set(LAWS)).sets["image", "float32", "cpu"]
+    assert "slow" not in {one.name for one in kept}
+    assert {"numba-direct", "pyfftw", "numba-separable"} <= {one.name for one in kept}

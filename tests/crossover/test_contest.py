@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,11 @@ import pytest
 from made_up import Made, World, direct, fft, usual
 
 from convbench.analysis.noise import UNCALIBRATED
-from convbench.crossover.contest import ROUNDS, Contest, entrants
+from convbench.cell import Cell
+from convbench.crossover.contest import ROUNDS, Contest, _merged, entrants
 from convbench.crossover.lengths import Setting
 from convbench.errors import UnsupportedError
+from convbench.measure import Timing
 
 SETTING = Setting((1024, 1024))
 
@@ -147,6 +151,42 @@ def test_cells_of_several_processes_are_kept_apart() -> None:
     size = at(found, 3)
     assert [entry.processes for entry in size.entries] == [(15, 15), (15, 15)]
     assert size.cells == 2
+
+
+def test_the_latest_round_is_all_its_processes() -> None:
+    old = Cell("a", "fft", SETTING.problem(3), "ok", execute=Timing((9.0, 9.0), 1, "made up"))
+    first, second = (replace(old, execute=Timing((s, s), 1, "made up")) for s in (1.0, 3.0))
+    entry = _merged(_merged({}, [old, old]), [first, second])["a"]
+    assert entry.processes == (2, 2, 2, 2)
+    assert entry.latest == 2.0
+    assert _merged({"a": entry}, [first])["a"].latest == 1.0
+    assert entry.seconds == 6.0
+
+
+def test_what_takes_a_wrong_ones_place_is_sampled_beside_what_it_is_compared_with() -> None:
+    world = World(usual(17.4), scatter=0.002, offset=0.0)
+    found = contest(world)
+    at(found, 3), at(found, 101)
+    world.failing = ("direct-1",)
+    drift = iter((1.0, 4.0, 4.0, 4.0))  # the machine slows down between the two measurements of the first round
+
+    def measure(problem, backends):
+        factor = next(drift)
+        cells = world(problem, backends)
+        return [
+            replace(c, execute=Timing(tuple(factor * s for s in c.execute.samples), 1, "made up")) if c.execute else c
+            for c in cells
+        ]
+
+    found.measure = measure
+    size = at(found, 11)
+    a, b = size.best
+    assert (a.backend, b.backend) == ("direct-2", "fft-1")
+    assert size.log_ratio == pytest.approx(
+        math.log(direct(25.0)(SETTING.problem(11)) / fft(17.4)(SETTING.problem(11))), abs=0.01
+    )
+    assert {e.backend: e.status for e in size.entries}["direct-1"] == "failed"
+    assert "direct-1" not in world.calls[-1][1]
 
 
 def test_wrong_in_one_process_is_wrong() -> None:

@@ -133,7 +133,7 @@ var convbenchChooser = (function () {
     } else {
       error = Math.hypot(error, wrong[0], wrong[1], Math.max(LEAST_OUTSIDE, wrong[2]) * Math.max(1, place.outside));
     }
-    return { seconds: seconds, how: how, error: error };
+    return { seconds: seconds, how: how, error: error, apart: error };
   }
 
   function estimate(table, name, set, place, exact, question) {
@@ -144,21 +144,27 @@ var convbenchChooser = (function () {
     if (refused) return null;
     var excess = table.noise.excess / Math.sqrt(2);
     var found = estimateOn(set, entry, entry.execute, [excess, 0], place, exact, question);
+    if (found.how === "measured") {
+      found.apart = Math.hypot((entry.apart_pct || entry.error_pct)[place.i][place.j] / 100, excess);
+    }
     if (question.images !== null) {
       if (!entry.one_shot) return null;
       var once = estimateOn(set, entry, entry.one_shot, [excess, ONCE_ERROR], place, exact, question);
       var further = (question.images - 1) * found.seconds;
       var how = further && HOW.indexOf(found.how) > HOW.indexOf(once.how) ? found.how : once.how;
-      var error = (once.seconds * once.error + further * found.error) / (once.seconds + further);
-      found = { seconds: (once.seconds + further) / question.images, how: how, error: error };
+      var shared = [found.error, found.apart].map(function (error) {
+        return (once.seconds * once.error + further * error) / (once.seconds + further);
+      });
+      found = { seconds: (once.seconds + further) / question.images, how: how, error: shared[0], apart: shared[1] };
     }
-    return known(name, table.backends[name].family, found.seconds, found.error, found.how, set.threads);
+    return known(name, table.backends[name].family, found.seconds, found.error, found.how, set.threads, found.apart);
   }
 
-  function known(backend, family, seconds, error, how, threads) {
+  /* apart: where measured, the share in the error of comparing with others, which were sampled side by side. */
+  function known(backend, family, seconds, error, how, threads, apart) {
     return {
       backend: backend, family: family, seconds: seconds, low: seconds * Math.exp(-COVERAGE * error),
-      high: seconds * Math.exp(COVERAGE * error), error: error, how: how, threads: threads
+      high: seconds * Math.exp(COVERAGE * error), error: error, how: how, threads: threads, apart: apart
     };
   }
 
@@ -185,7 +191,7 @@ var convbenchChooser = (function () {
     function add(name, family, seconds, once) {
       if (q.available && q.available.indexOf(name) < 0) return;
       var mean = q.images === null ? seconds : (once + (q.images - 1) * seconds) / q.images;
-      found.push(known(name, family, mean, MODEL_ERROR, "modelled", q.threads));
+      found.push(known(name, family, mean, MODEL_ERROR, "modelled", q.threads, 0));
     }
     var direct = CALL + sums(terms) / (q.given.image.length === 2 ? DIRECT : SIGNAL) + traffic;
     add("numba-direct", "direct", direct, direct);
@@ -258,7 +264,9 @@ var convbenchChooser = (function () {
     var best = found[0];
     found.forEach(function (one) {
       one.cost = one.seconds / best.seconds - 1;
-      one.tied = one === best || Math.log1p(one.cost) <= quantile * Math.hypot(one.error, best.error);
+      var beside = one.how === "measured" && best.how === "measured" && one.threads === best.threads;
+      var error = beside ? Math.hypot(one.apart, best.apart) : Math.hypot(one.error, best.error);
+      one.tied = one === best || Math.log1p(one.cost) <= quantile * error;
     });
     return {
       backend: best.backend, family: best.family, seconds: best.seconds, low: best.low, high: best.high, how: best.how,
