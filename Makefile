@@ -29,7 +29,8 @@ bench: $(STAMP)
 	$(BIN)/convbench run --preset $(PRESET); status=$$?; $(BIN)/convbench report && exit $$status
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest
+	@# a file is one process's, and no more processes than memory for the frameworks in each
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

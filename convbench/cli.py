@@ -344,8 +344,8 @@ def run(preset: str, bench: str | None, resume: bool) -> None:
 def track(base: str, new: str, margin: str, strict: bool, as_json: bool, **settings: Any) -> None:
     """Which of two commits is faster? A and B are revisions, or the word worktree.
 
-    Exit status: 0 nothing is slower or wrong, 1 something is, or no longer runs in B, 2 bad usage or nothing to compare,
-    3 see --strict.
+    Exit status: 0 nothing is slower or wrong, 1 something is, or no longer runs in B, 2 bad usage or nothing to
+    compare, 3 see --strict.
     """
     from convbench import tracking
 

@@ -341,4 +341,5 @@ def _time(seconds: float) -> str:
 
 def _set_words(question: Question) -> str:
     axes = {"image": "an image and a kernel", "rows": "an image and a single row or column", "signal": "a signal"}
-    return f"{axes[question.layout]}, {question.dtype}, {question.device}, at most {question.threads} threads"
+    threads = f"at most {question.threads} thread{'s' * (question.threads > 1)}"
+    return f"{axes[question.layout]}, {question.dtype}, {question.device}, {threads}"
