@@ -356,8 +356,9 @@ def ranked(estimates: list[Estimate], quantile: float = COVERAGE) -> list[Estima
         best = ordered[0]
         cost = one.seconds / best.seconds - 1
         beside = one.how == best.how == "measured" and one.threads == best.threads  # the same cell, so side by side
-        error = math.hypot(one.apart, best.apart) if beside else math.hypot(one.error, best.error)
-        tied = one is best or math.log1p(cost) <= quantile * error
+        # elsewhere it is interpolation that errs, of which A/A pairs know nothing
+        limit = quantile * math.hypot(one.apart, best.apart) if beside else COVERAGE * math.hypot(one.error, best.error)
+        tied = one is best or math.log1p(cost) <= limit
         out.append(replace(one, cost=cost, tied=tied))
     return out
 

@@ -258,15 +258,16 @@ var convbenchChooser = (function () {
   function choose(table, question) {
     if (!table || table.format !== FORMAT || table.version !== VERSION) throw new Error("this is no chooser's table");
     var q = asked(question), quantile = table.noise.quantile, found = rank(table, q);
-    if (!found.length) { found = fromCeilings(table, q); quantile = COVERAGE; }
+    if (!found.length) found = fromCeilings(table, q);
     if (!found.length) throw new Error("nothing is known of such a problem");
     found.sort(function (x, y) { return x.seconds - y.seconds || (x.backend < y.backend ? -1 : 1); });
     var best = found[0];
     found.forEach(function (one) {
       one.cost = one.seconds / best.seconds - 1;
       var beside = one.how === "measured" && best.how === "measured" && one.threads === best.threads;
-      var error = beside ? Math.hypot(one.apart, best.apart) : Math.hypot(one.error, best.error);
-      one.tied = one === best || Math.log1p(one.cost) <= quantile * error;
+      // elsewhere it is interpolation that errs, of which A/A pairs know nothing
+      var limit = beside ? quantile * Math.hypot(one.apart, best.apart) : COVERAGE * Math.hypot(one.error, best.error);
+      one.tied = one === best || Math.log1p(one.cost) <= limit;
     });
     return {
       backend: best.backend, family: best.family, seconds: best.seconds, low: best.low, high: best.high, how: best.how,
