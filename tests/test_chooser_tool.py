@@ -119,7 +119,7 @@ def test_it_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(tool.console, "warn", list)
     arguments = ["--table", str(table), "--limit", "4", "--out", str(tmp_path)]
     assert CliRunner().invoke(tool.main, arguments).exit_code == 1
-    (path,) = tmp_path.glob("chooser-*.json")
+    (path,) = tmp_path.glob("regret-*.json")
     assert [cell["label"] for cell in json.loads(path.read_text())["cells"]] == seen[:2]
     before = seen.copy()
     seen.clear()

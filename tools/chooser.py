@@ -288,7 +288,7 @@ def main(
     chooser, notes = recommendation.find(table, results)
     if chooser is None:
         raise click.ClickException("there is no table: `convbench run` measures, --table or --results names one")
-    path = out / f"chooser-{machine.machine_name()}.json"
+    path = out / f"regret-{machine.machine_name()}.json"
     kept = {} if fresh else earlier(path)
     every = held_out()[:limit]
     warnings = console.warn()

@@ -27,12 +27,11 @@ _COPIES = {
 }
 _REMOTE = re.compile(r'<(?P<tag>script|link)\b[^>]*?\b(?:src|href)="https?://[^"]*/(?P<name>[^"/]+)"[^>]*>')
 
-# Browsers refuse to load files from file:// by script: there, all data come in one script that answers in their place.
-_OFFLINE = """<script>
-if (location.protocol === "file:") document.write('<script src="offline-data.js"><\\/script>');
-</script>
+# Browsers refuse to load files from file:// by script: all data come in one script that answers in the files' place, which
+# are then not kept.
+_OFFLINE = """<script src="offline-data.js"></script>
 <script>
-if (window.asvFiles) $.ajax = function (request) {
+$.ajax = function (request) {
   var answer = $.Deferred(), name = decodeURIComponent(request.url.split("?")[0]).replace(/^\\.\\//, "");
   setTimeout(function () {
     if (name in asvFiles) answer.resolve(asvFiles[name]);
@@ -84,6 +83,9 @@ def mend(html_dir: Path) -> None:
     data = ",\n".join(f"{json.dumps(name)}: {path.read_text(encoding='utf-8').strip()}" for name, path in files.items())
     atomic_write(html_dir / "offline-data.js", f"window.asvFiles = {{\n{data}\n}};\n")
     atomic_write(index, page)
+    for path in files.values():
+        path.unlink()
+    shutil.rmtree(html_dir / "graphs", ignore_errors=True)
 
 
 def _leave_out_what_was_never_measured(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import json
 import re
 import shutil
 import time
@@ -21,10 +22,15 @@ TAB = "Which one should I use?"
 
 def published(folder: Path) -> Path:
     """What `asv publish` writes: its pages from the package, the figures of this project's own results."""
-    if not (OWN / "index.json").is_file():
+    if not (OWN / "offline-data.js").is_file():
         pytest.skip("reports/asv is not there: `convbench report` makes it")
     shutil.copytree(OWN, folder / "asv", ignore=shutil.ignore_patterns("*.html", "*.js", "vendor"))
     shutil.copytree(str(importlib.resources.files("asv") / "www"), folder / "asv", dirs_exist_ok=True)
+    script = (OWN / "offline-data.js").read_text(encoding="utf-8")
+    for name, content in json.loads(script.removeprefix("window.asvFiles =").strip().removesuffix(";")).items():
+        path = folder / "asv" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content), encoding="utf-8")
     (folder / "index.html").write_text("<title>the answer</title>")
     return folder / "asv"
 
@@ -33,6 +39,7 @@ def published(folder: Path) -> Path:
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = published(tmp_path_factory.mktemp("reports with space"))
     mend(folder)
+    assert not list(folder.rglob("*.json"))  # all in one script
     return folder
 
 

@@ -1,0 +1,1 @@
+(window.convbenchData ||= {})["vm-family25-model17-installed-py3.11-image-float32-cuda-0-1-history"] = {"commits":[["2e091d2e","2026-11-21"],["aa42803b","2026-11-21"]],"times":[[null,null],[null,null],[null,null],[null,null],[null,null],[null,null],[null,null],[null,null],[null,null],[null,null],[null,null],[null,null],[null,null],[null,null],[null,null]]};

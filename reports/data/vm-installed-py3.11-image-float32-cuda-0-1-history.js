@@ -1,0 +1,1 @@
+(window.convbenchData ||= {})["vm-installed-py3.11-image-float32-cuda-0-1-history"] = {"commits":[["b670b5b8","2026-11-21"],["b2241593","2026-11-21"]],"times":[[null,null],[null,null],[null,null],[null,null],[null,null],[null,null],[null,null],[null,null],[null,null]]};
