@@ -297,7 +297,6 @@ def test_bare_asv_measures_for_itself_and_publishes_offline_pages(clone, run):
     assert not list((clone / "reports" / "asv").rglob("*.json"))
 
 
-
 def test_run_outside_a_clone(run, clone):
     (clone / "asv.conf.json").unlink()
     status, out = run("convbench", "run")

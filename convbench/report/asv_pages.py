@@ -27,8 +27,8 @@ _COPIES = {
 }
 _REMOTE = re.compile(r'<(?P<tag>script|link)\b[^>]*?\b(?:src|href)="https?://[^"]*/(?P<name>[^"/]+)"[^>]*>')
 
-# Browsers refuse to load files from file:// by script: all data come in one script that answers in the files' place, which
-# are then not kept.
+# Browsers refuse to load files from file:// by script: all data come in one script that answers in the place of files,
+# which are then not kept.
 _OFFLINE = """<script src="offline-data.js"></script>
 <script>
 $.ajax = function (request) {
