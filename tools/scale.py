@@ -91,7 +91,7 @@ def build(folder: Path, workers: int, read_only: bool) -> dict[str, float]:
         cells = len(read_results(folder / "results", progress=progress, workers=workers).cells)
         phases["cells"] = cells
     else:
-        build_report(folder / "results", folder / "reports", progress=progress)
+        build_report(folder / "results", folder / "reports", progress=progress, workers=workers)
     progress(0, 0, "")
     found = {"seconds": time.perf_counter() - began}
     cpu = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
