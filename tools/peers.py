@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from convbench import machine
-from convbench.api import choose
+from convbench.api import by_cost_model, choose
 from convbench.backends import get_backend
 from convbench.cell import certify, gated, peak_memory
 from convbench.evidence import now
@@ -227,6 +227,11 @@ def ratios(contests: Iterable[Contest], ours: str, other: str) -> dict[str, floa
     return {f"{label(c)} vs {other}": c.ratio(other, ours) for c in contests if c.has(ours, other)}
 
 
+def modelled(problem: Problem) -> str:
+    """What "auto" is without measurements; with them it chooses among more than is timed here (see tools/chooser.py)."""
+    return choose(problem, problem.kernel(), by_cost_model)
+
+
 def general_rows(contests: list[Contest]) -> Iterator[Row]:
     """Of kernels that are not separable."""
     at = functools.partial(pick, contests, (1024,))
@@ -254,10 +259,9 @@ def general_rows(contests: list[Contest]) -> Iterator[Row]:
     shots = {label(c): c.advantage(OWN, PEERS, ONE_SHOT) for c in pick(contests, IMAGES[2:], KERNELS)}
     yield Row("one-shot, best of convbench vs best peer, every cell 256 to 2048", shots, 1.0)
     whole = {label(c): c.advantage(OWN, PEERS) for c in contests}
-    auto = {
-        label(c): c.ratio(ONE_SHOT + choose(c.problem, c.problem.kernel()), c.best(OWN, ONE_SHOT)) for c in contests
-    }
-    yield Row('backend="auto" over the best of convbench, one-shot: geometric mean', auto, 1.05, "<=", mean=True)
+    auto = {label(c): c.ratio(ONE_SHOT + modelled(c.problem), c.best(OWN, ONE_SHOT)) for c in contests}
+    what = "the cost model's choice over the best of convbench, one-shot: geometric mean"
+    yield Row(what, auto, 1.05, "<=", mean=True)
     yield Row("whole grid, best of convbench vs best peer: geometric mean", whole, 1.5, mean=True)
     yield Row("whole grid, best of convbench vs best peer: every cell", whole, 0.95)
 
