@@ -202,8 +202,6 @@ def gated(
             input_sha256=verdict.input_sha256,
             checks=verdict.checks + small.checks,
             error_ulp=verdict.ulp,
-            first_plan_seconds=planned,
-            first_execute_seconds=executed,
         )
         if verdict.failures:
             raise GateError(str(verdict.failures[0]))
@@ -213,7 +211,7 @@ def gated(
         return replace(cell, status="failed", reason=f"gate: {wrong}"), None
     except Exception as error:  # one backend's crash must not cost the others their cells
         return replace(cell, status="failed", reason=_raised(error)), None
-    return replace(cell, status="ok"), plan
+    return replace(cell, status="ok", first_plan_seconds=planned, first_execute_seconds=executed), plan
 
 
 def _raised(error: Exception) -> str:

@@ -24,6 +24,24 @@ def _timing(timing: Timing | None) -> dict[str, Any] | None:
     return {"samples": [float(f"{s:.6g}") for s in timing.samples], "number": timing.number}
 
 
+def _place(layout: str, cell: Cell, run: str, process: int) -> dict[str, Any]:
+    """Which cell a line is about, and which process of which run measured it."""
+    p = cell.problem
+    return {
+        "key": cell_key(layout, cell.backend, p),
+        "run": run,
+        "process": process,
+        "layout": layout,
+        "backend": cell.backend,
+        "image": p.image_shape[-1],
+        "kernel": p.kernel_shape[-1],
+        "dtype": p.dtype,
+        "mode": p.mode,
+        "device": p.device,
+        "threads": p.threads,
+    }
+
+
 def cell_entry(
     layout: str,
     cell: Cell,
@@ -38,25 +56,14 @@ def cell_entry(
     process: which of the run's measuring processes it comes from. group: the same for cells that were sampled side by
     side, whose samples may be compared round by round.
     """
-    p = cell.problem
     return {
         "kind": "cell",
-        "key": cell_key(layout, cell.backend, p),
-        "run": run,
-        "process": process,
+        **_place(layout, cell, run, process),
         "group": group,
         "time": now(),
-        "backend": cell.backend,
         "family": cell.family,
         "library": library,
         "library_version": library_version,
-        "layout": layout,
-        "image": p.image_shape[-1],
-        "kernel": p.kernel_shape[-1],
-        "dtype": p.dtype,
-        "mode": p.mode,
-        "device": p.device,
-        "threads": p.threads,
         "status": cell.status,
         "reason": cell.reason,
         "checks": cell.checks,
@@ -80,20 +87,9 @@ def cell_entry(
 
 def pair_entry(layout: str, cell: Cell, run: str, process: int = 0) -> dict[str, Any]:
     """The two times of an A/A pair as a line of the evidence file; the first is the cell's own."""
-    problem = cell.problem
     return {
         "kind": "pair",
-        "key": cell_key(layout, cell.backend, problem),
-        "run": run,
-        "process": process,
-        "layout": layout,
-        "backend": cell.backend,
-        "image": problem.image_shape[-1],
-        "kernel": problem.kernel_shape[-1],
-        "dtype": problem.dtype,
-        "mode": problem.mode,
-        "device": problem.device,
-        "threads": problem.threads,
+        **_place(layout, cell, run, process),
         "execute": _timing(cell.execute),
         "again": _timing(cell.again),
     }

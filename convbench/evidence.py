@@ -94,7 +94,7 @@ _TIMINGS = ("execute", "again", "one_shot", "plan")
 def merged(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One entry from the lines of a cell, one a process: samples of all, the worst status and error, else the first's.
 
-    execute gets `processes`, how many samples came from each, and the entry `groups`, the group of each (see entries).
+    execute gets `processes`, how many samples came from each.
     """
     first = next((line for line in lines if line.get("status") not in (None, "ok")), lines[0])
     if len(lines) == 1 or first is not lines[0]:
@@ -112,5 +112,4 @@ def merged(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
             parts = [timing["samples"] for timing in timings]
             samples = [sample for part in parts for sample in part]
             entry[name] = {**timings[0], "samples": samples, "processes": list(map(len, parts))}
-    entry["groups"] = [line.get("group") for line in lines if line.get("execute")]
     return entry

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from convbench.errors import ArgumentError, StorageError
+from convbench.errors import ArgumentError, ConvbenchError, StorageError
 from convbench.problem import Array
 
 _REMEDY = {
@@ -34,6 +34,28 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("convbench", appauthor=False))
+
+
+@contextlib.contextmanager
+def locked(folder: Path, busy: str) -> Iterator[None]:
+    """Hold a folder, made if it is missing, against other processes; busy: what to say where one holds it.
+
+    Raises ConvbenchError with that, StorageError if the folder cannot be written.
+    """
+    import filelock
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise ConvbenchError(busy) from None
+    except OSError as error:
+        raise StorageError(f"cannot write to {folder}: {error.strerror}; make it writable and run again") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes | str) -> Path:

@@ -16,6 +16,13 @@ from convbench.cell import Cell, measure_cells
 from convbench.measure import Rule
 from convbench.problem import Problem
 
+QUIET = {
+    **dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"),
+    "OMP_WAIT_POLICY": "passive",
+}
+"""Environment of a process that measures: libraries keep to the threads they are told, and idle threads do not spin,
+which would slow down whichever backend is sampled next."""
+
 
 class Processes:
     """Spawned processes that stay, each to measure every group that is asked for; a context manager.
@@ -65,11 +72,9 @@ class Processes:
 
 
 def keep_libraries_quiet() -> None:
-    """For a process that measures: libraries keep to the threads they are told, and idle ones do not spin."""
-    for variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"):
-        os.environ.setdefault(variable, "1")
-    # Idle OpenMP threads that spin would slow down whichever backend is sampled next.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    """For a process that measures: what QUIET says, where the user says nothing else."""
+    for variable, value in QUIET.items():
+        os.environ.setdefault(variable, value)
 
 
 def _begin() -> None:

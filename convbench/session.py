@@ -12,12 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from convbench import __version__, machine, recorded
-from convbench.errors import ConvbenchError, StorageError
 from convbench.evidence import PROTOCOL, now
-from convbench.files import atomic_write
+from convbench.files import atomic_write, locked
 
 
 @dataclass(frozen=True)
@@ -35,18 +32,11 @@ class Session:
         A session that was interrupted is resumed if preset, arguments, source tree and protocol are the same, unless
         *fresh*. Raises ConvbenchError if another run holds the folder, StorageError if it cannot be written.
         """
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(folder / ".lock")
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise ConvbenchError(
-                f"another run is writing to {folder}; wait for it, or give this one another machine name "
-                f"(asv machine --machine NAME --yes, then asv run --machine NAME)"
-            ) from None
-        except OSError as error:
-            raise StorageError(f"cannot write to {folder}: {error.strerror}; make it writable and run again") from error
-        try:
+        busy = (
+            f"another run is writing to {folder}; wait for it, or give this one another machine name "
+            f"(asv machine --machine NAME --yes, then asv run --machine NAME)"
+        )
+        with locked(folder, busy):
             file = folder / ".session"
             same = [preset, *arguments, str(PROTOCOL), _sources()]
             last = _read(file)
@@ -63,8 +53,6 @@ class Session:
                 for name, value in before.items():
                     os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
             atomic_write(file, json.dumps({**state, "finished": now()}))
-        finally:
-            lock.release()
 
 
 def asv_machine(name: str | None = None) -> str:

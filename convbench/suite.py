@@ -186,57 +186,102 @@ def _known(evidence: EvidenceFile, run: str) -> Known:
 def _measure(
     groups: list[Group], preset: Preset, evidence: EvidenceFile, run: str, progress: Progress | None, known: Known
 ) -> None:
-    """Send every group to each worker in turn, what it has not measured yet; replace a worker that dies or hangs."""
-    workers: dict[int, Worker] = {}
+    """Send every group to each worker in turn, what it has not measured yet."""
+    workers, hopeless = _Workers(preset, evidence, run), _Hopeless(preset.hopeless)
     total = sum(len(backends) for *_, backends in groups)
     done = 0
-    behind: dict[tuple[object, ...], str] = {}
-    ratios: dict[tuple[object, ...], float] = {}
     try:
         for layout, problem, backends in groups:
             size = "x".join(map(str, problem.image_shape))
             where = f"{layout} {size}, k = {problem.kernel_shape[-1]}, {problem.dtype}"
             found = {b.name: known.setdefault(cell_key(layout, b.name, problem), {}) for b in backends}
-            setting = (layout, problem.image_shape, problem.dtype, problem.device, problem.threads)
+
+            def tell(text: str, where: str = where, done: int = done) -> None:
+                if progress:
+                    progress(done, total, f"{where}: {text}")
+
             for backend in backends:
-                if (*setting, backend.name) in behind and not found[backend.name]:
-                    cell = Cell(backend.name, backend.family, problem, "skipped", behind[*setting, backend.name])
+                why = hopeless.why(layout, problem, backend)
+                if why and not found[backend.name]:
+                    cell = Cell(backend.name, backend.family, problem, "skipped", why)
                     evidence.append(cell_entry(layout, cell, run, backend.library, backend.version()))
                     found[backend.name][0] = Result("skipped")
             for process in range(preset.processes):
-
-                def tell(text: str, where: str = where, done: int = done) -> None:
-                    if progress:
-                        progress(done, total, f"{where}: {text}")
-
                 rivals = _rivals(found) if process else set(found)
-                twins = (
-                    [name for name, results in found.items() if 0 in results and results[0].twin] if process else None
-                )
+                twins = [name for name, results in found.items() if 0 in results and results[0].twin]
                 left = [b for b in backends if process not in found[b.name] and b.name in rivals]
-                while left:
-                    worker = workers[process] = workers.get(process) or Worker(evidence.path, preset.name, run, process)
-                    results, culprit, why = worker.measure(layout, problem, left, twins, tell)
-                    for name, result in results.items():
-                        found[name][process] = result
-                    if culprit is None:
-                        break
-                    workers.pop(process).end()
-                    backend = get_backend(culprit)
-                    cell = Cell(culprit, backend.family, problem, "failed", why)
-                    evidence.append(cell_entry(layout, cell, run, backend.library, backend.version(), process))
-                    found[culprit][process] = Result("failed")
-                    left.remove(backend)
-            for name, ratio in _ratios(backends, found).items():
-                before = ratios.get((*setting, name), math.inf)
-                if preset.hopeless < ratio < math.inf and ratio >= STEADY * before:
-                    why = f"{ratio:.0f} times slower than the best already at k = {problem.kernel_shape[-1]}"
-                    behind[*setting, name] = f"{why}, and falling behind; `--preset full` times it"
-                ratios[*setting, name] = ratio
+                results = workers.measure(process, layout, problem, left, twins if process else None, tell)
+                for name, result in results.items():
+                    found[name][process] = result
+            hopeless.note(layout, problem, _ratios(backends, found))
             done += len(backends)
     finally:
-        for worker in workers.values():
+        workers.end()
+
+
+class _Workers:
+    """A process for each number; one that dies or hangs is replaced."""
+
+    def __init__(self, preset: Preset, evidence: EvidenceFile, run: str) -> None:
+        self.preset, self.evidence, self.run = preset, evidence, run
+        self.running: dict[int, Worker] = {}
+
+    def measure(
+        self,
+        process: int,
+        layout: str,
+        problem: Problem,
+        backends: list[Backend],
+        twins: list[str] | None,
+        tell: Callable[[str], None],
+    ) -> dict[str, Result]:
+        """The result of every backend; what ends its process has failed, and the others are measured by a new one."""
+        found: dict[str, Result] = {}
+        left = list(backends)
+        while left:
+            if process not in self.running:
+                self.running[process] = Worker(self.evidence.path, self.preset.name, self.run, process)
+            results, culprit, why = self.running[process].measure(layout, problem, left, twins, tell)
+            found |= results
+            if culprit is None:
+                break
+            self.running.pop(process).end()
+            backend = get_backend(culprit)
+            cell = Cell(culprit, backend.family, problem, "failed", why)
+            self.evidence.append(cell_entry(layout, cell, self.run, backend.library, backend.version(), process))
+            found[culprit] = Result("failed")
+            left.remove(backend)
+        return found
+
+    def end(self) -> None:
+        for worker in self.running.values():
             worker.end()
+
+
+class _Hopeless:
+    """Methods that fell behind by a factor and do not catch up as the kernel grows: larger ones are not measured."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+        self.ratios: dict[tuple[object, ...], float] = {}
+        self.reasons: dict[tuple[object, ...], str] = {}
+
+    def why(self, layout: str, problem: Problem, backend: Backend) -> str | None:
+        return self.reasons.get(_series(layout, problem, backend.name))
+
+    def note(self, layout: str, problem: Problem, ratios: dict[str, float]) -> None:
+        """ratios: to the best, at this kernel size; sizes are to come in ascending order."""
+        for name, ratio in ratios.items():
+            series = _series(layout, problem, name)
+            if self.factor < ratio < math.inf and ratio >= STEADY * self.ratios.get(series, math.inf):
+                behind = f"{ratio:.0f} times slower than the best already at k = {problem.kernel_shape[-1]}"
+                self.reasons[series] = f"{behind}, and falling behind; `--preset full` times it"
+            self.ratios[series] = ratio
+
+
+def _series(layout: str, problem: Problem, backend: str) -> tuple[object, ...]:
+    """What cells have in common that differ in their kernel only."""
+    return (layout, problem.image_shape, problem.dtype, problem.device, problem.threads, backend)
 
 
 def _rivals(found: dict[str, dict[int, Result]]) -> set[str]:

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import programs
 import pytest
 from choosing import LAWS, Law, cells, chooser_of, table_of
 from click.testing import CliRunner
@@ -15,13 +14,7 @@ from synthetic import REALISTIC, write_results
 from convbench.grid import PRESETS
 
 ROOT = Path(__file__).resolve().parent.parent
-_spec = importlib.util.spec_from_file_location("chooser_tool", ROOT / "tools" / "chooser.py")
-assert _spec
-assert _spec.loader
-tool = importlib.util.module_from_spec(_spec)
-sys.modules["chooser_tool"] = tool
-_spec.loader.exec_module(tool)
-
+tool = programs.program("chooser")
 LABEL = {asked.label: asked for asked in tool.held_out()}
 
 

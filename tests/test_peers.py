@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
+import programs
 import pytest
 
 from convbench.measure import Rule, Timing
 from convbench.problem import Problem
 
 pytest.importorskip("numba")
-PATH = Path(__file__).parent.parent / "tools" / "peers.py"
 
 
 @pytest.fixture(scope="module")
 def peers():
-    spec = importlib.util.spec_from_file_location("peers", PATH)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["peers"] = module
-    spec.loader.exec_module(module)
-    return module
+    return programs.program("peers")
 
 
 def test_the_worst_cell_decides_or_the_geometric_mean(peers) -> None:

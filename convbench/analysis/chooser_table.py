@@ -18,6 +18,7 @@ from scipy.optimize import nnls
 
 from convbench import __version__
 from convbench.analysis.chooser_model import features, kinds
+from convbench.analysis.medians import MEDIAN_ERROR
 from convbench.analysis.noise import FEW_SAMPLES_ERROR, Noise, calibrate
 from convbench.analysis.recommend import FORMAT, VERSION, cell_shapes
 from convbench.analysis.regret import regret
@@ -35,7 +36,6 @@ WITHIN = 3.0
 _INTERVAL = 2 * 2.576  # how many standard errors the 99 % interval of a median is wide
 # Below 8 samples it is their range, which is so many standard deviations wide (of normal samples, on average).
 _RANGE = {2: 1.128, 3: 1.693, 4: 2.059, 5: 2.326, 6: 2.534, 7: 2.704}
-_MEDIAN = 1.2533  # standard error of a median: so many standard deviations over the root of the number of samples
 _BARE = Noise(0, 0.0, 1.0, 0.0)  # its limits are the standard errors themselves
 # Where there are too few sizes to try: how wrong interpolation, and the next step outside the grid, are taken to be.
 _UNTRIED, _UNTRIED_OUTSIDE = 0.25, 0.35
@@ -158,7 +158,7 @@ def _standard_errors(rows: pd.DataFrame) -> pd.Series:
 
 def _wide(samples: int) -> float:
     """How many standard errors of the median its interval is wide, of so many samples; 0: asv kept none."""
-    return _RANGE[samples] * math.sqrt(samples) / _MEDIAN if samples in _RANGE else _INTERVAL
+    return _RANGE[samples] * math.sqrt(samples) / MEDIAN_ERROR if samples in _RANGE else _INTERVAL
 
 
 def _apart(rows: pd.DataFrame) -> pd.Series:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
+# The standard error of a median, in standard deviations over the root of the number of samples, of normal scatter.
+MEDIAN_ERROR = 1.2533
 # asv reports 99 % intervals; what is filled in beside them must mean the same.
 COVERAGE = 0.99
 

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from convbench.analysis.medians import MEDIAN_ERROR
+
 Floats = npt.NDArray[np.float64]
 
 # Of equal pairs, the share that may exceed the limit.
@@ -193,7 +195,7 @@ def _medians(values: Floats) -> tuple[Floats, Floats]:
     low, middle, high = (_quantile(ordered, count, q) for q in (0.25, 0.5, 0.75))
     # fewer than three have no quartiles worth the name, and are taken to scatter as their range does
     spread = np.where(count > 2, (high - low) / 1.349, np.where(count > 1, 2 * (high - low), FEW_SAMPLES_ERROR))
-    return middle, 1.2533 * spread / np.sqrt(np.maximum(count, 1))
+    return middle, MEDIAN_ERROR * spread / np.sqrt(np.maximum(count, 1))
 
 
 def _quantile(ordered: Floats, count: npt.NDArray[np.int64], q: float) -> Floats:

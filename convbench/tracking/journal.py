@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import filelock
-
-from convbench.errors import ConvbenchError, StorageError
 from convbench.evidence import EvidenceFile, now
+from convbench.files import locked
 from convbench.tracking.sides import ROLES, Out, Sampled
 from convbench.tracking.verdicts import Round
 
 
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> AbstractContextManager[None]:
     """One track at a time in a clone; raises ConvbenchError for a second one."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock")
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise ConvbenchError(
-            f"another `convbench track` measures in this clone ({folder}), and two at once would disturb each other; "
-            f"wait for it to end"
-        ) from None
-    except OSError as error:
-        raise StorageError(f"cannot write to {folder}: {error.strerror}; make it writable and run again") from error
-    try:
-        yield
-    finally:
-        lock.release()
+    busy = f"another `convbench track` measures in this clone ({folder}), and two at once would disturb each other"
+    return locked(folder, f"{busy}; wait for it to end")
 
 
 class Journal:

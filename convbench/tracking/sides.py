@@ -23,6 +23,7 @@ from convbench.gate import check
 from convbench.judge import Judge
 from convbench.measure import Rule, sample
 from convbench.problem import Array, Problem
+from convbench.processes import QUIET
 from convbench.tracking._library import FOLDER
 from convbench.tracking.commits import Commit
 from convbench.tracking.environment import Environment
@@ -37,7 +38,6 @@ LIBRARY = Path(__file__).with_name("_library.py")
 RULE = Rule(warmup=0.01, least=7, most=9, noise=0.0, patience=1000, seconds=0.06, hard_seconds=0.4)
 MORE = 20.0
 """Times the budget, which A must keep, that B may take: what becomes slower is to be found, not left out."""
-_SINGLE = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,8 @@ class Sides:
         path = [str(commit.folder)]
         if not self.environment.foreign and os.environ.get("PYTHONPATH"):
             path.append(os.environ["PYTHONPATH"])
-        variables = {name: os.environ.get(name, "1") for name in _SINGLE} | self.environment.variables
+        variables = {name: os.environ.get(name, value) for name, value in QUIET.items()} | self.environment.variables
         variables |= {
-            "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive"),  # idle threads that spin slow the others
             "PYTHONPATH": os.pathsep.join(path),
             "XDG_CACHE_HOME": str(cache),
             FOLDER: str(commit.folder),

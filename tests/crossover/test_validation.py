@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
-import sys
 from pathlib import Path
 
+import programs
 import pytest
 from made_up import World, direct, usual
 
 from convbench.analysis.crossover import Crossing
 from convbench.evidence import EvidenceFile
 
-PATH = Path(__file__).parents[2] / "tools" / "crossover.py"
-
 
 @pytest.fixture(scope="module")
 def tool():
-    spec = importlib.util.spec_from_file_location("crossover_tool", PATH)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["crossover_tool"] = module
-    spec.loader.exec_module(module)
-    return module
+    return programs.program("crossover")
 
 
 @pytest.fixture

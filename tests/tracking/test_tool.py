@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
-from pathlib import Path
 
+import programs
 import pytest
-
-PATH = Path(__file__).parent.parent.parent / "tools" / "tracking.py"
 
 TIMES = """
 import statistics, sys, time
@@ -27,12 +24,7 @@ print(statistics.median(seconds() for _ in range(300)))
 
 @pytest.fixture(scope="module")
 def tool():
-    spec = importlib.util.spec_from_file_location("tracking_tool", PATH)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["tracking_tool"] = module
-    spec.loader.exec_module(module)
-    return module
+    return programs.program("tracking")
 
 
 def test_what_is_planted_takes_longer_by_that_share(tool, tmp_path):
