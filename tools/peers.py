@@ -228,7 +228,8 @@ def ratios(contests: Iterable[Contest], ours: str, other: str) -> dict[str, floa
 
 
 def modelled(problem: Problem) -> str:
-    """What "auto" is without measurements; with them it chooses among more than is timed here (see tools/chooser.py)."""
+    """What "auto" is without measurements; with them it chooses among more than is timed here (see
+    tools/chooser.py)."""
     return choose(problem, problem.kernel(), by_cost_model)
 
 

@@ -39,14 +39,14 @@ from convbench.tracking.verdicts import LEAST_ROUNDS, Finding, Round
 
 __all__ = ["COLUMNS", "MARGIN", "ROUNDS", "Row", "Tracked", "relative", "track"]
 
-ROUNDS = 12
+ROUNDS = 24
 MARGIN = 0.05
 FOLDER = Path(".asv") / "track"
 """Below the project's root; git does not see it, and neither asv nor the report looks there."""
 
 MEASURING = (
-    *("tracking/*.py", "backends/_remote*.py", "backends/base.py", "bounds.py", "cell.py", "gate.py", "hygiene.py"),
-    *("judge.py", "measure.py", "oracle.py", "problem.py", "processes.py", "verdict.py"),
+    *("tracking/*.py", "backends/_remote*.py", "backends/base.py", "bounds.py", "cell.py", "cuda/*.py", "gate.py"),
+    *("hygiene.py", "judge.py", "measure.py", "oracle.py", "problem.py", "processes.py", "verdict.py"),
 )
 """What decides how a round is measured, in this package: rounds that differ in it are not put together."""
 

@@ -10,10 +10,9 @@ from convbench.tracking.verdicts import Calibration, Finding, Round, decide
 Out = TypeVar("Out")
 Progress = Callable[[int, int, str], None]
 
-FIRST_LOOK = 4
-"""Rounds before the first verdict: two in each half."""
-STEP = 2
-"""Rounds between one look and the next; every look is another occasion for a false alarm."""
+LOOKS = (4, 6, 8, 12, 16, 24)
+"""Numbers of rounds after which there is a verdict, then always half as many more: few, for each is another occasion
+for a false alarm, and each adds enough to change something."""
 
 
 def pursue(
@@ -55,10 +54,13 @@ def pursue(
 
 def _left(count: int, found: Finding | None, rounds: int) -> int:
     """How many more rounds a cell needs until it is looked at next; 0 if it is decided, or has had them all."""
-    first = min(FIRST_LOOK, rounds)
-    if count < first:
-        return first - count
-    if (count - first) % STEP and count < rounds:
-        return min(STEP - (count - first) % STEP, rounds - count)
-    undecided = found is None or found.verdict == "cannot tell"
-    return min(STEP, rounds - count) if undecided else 0
+    decided = found is not None and found.verdict != "cannot tell" and _next_look(count - 1) == count
+    return 0 if decided or count >= rounds else min(_next_look(count), rounds) - count
+
+
+def _next_look(count: int) -> int:
+    """The least number of rounds after this one at which there is a look."""
+    look = next((look for look in LOOKS if look > count), LOOKS[-1])
+    while look <= count:
+        look += look // 2
+    return look

@@ -7,11 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from convbench import tracking
 from convbench.tracking.pursue import pursue
 from convbench.tracking.verdicts import decide
 
 MARGIN = 0.05
-ROUNDS = 12
+ROUNDS = tracking.ROUNDS
 
 
 def rounds(cells=200, count=ROUNDS, effect=0.0, seed=0, offset=0.015, planted=None):
