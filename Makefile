@@ -1,5 +1,6 @@
 # Everything below works from a fresh clone: the environment is made on first use.
 #   make bench    gate, quick preset, report: some eight minutes after installation
+#   make bench-gpu  the same on a CUDA device, with the processor beside it
 #   make test     lint, types and tests
 #   make theano   Theano 1.0.5 beside it, in an environment of an older Python
 #   make peers    the backends against their peers, target by target: half an hour on a quiet machine
@@ -10,7 +11,8 @@
 
 PYTHON ?= python3
 PRESET ?= quick
-EXTRAS ?= frameworks,test
+EXTRAS ?= frameworks,cuda,test
+CONSTRAINTS ?= constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -19,10 +21,10 @@ ifneq ($(wildcard .theano/bin/python),)
 export CONVBENCH_THEANO_PYTHON ?= $(CURDIR)/.theano/bin/python
 endif
 
-.PHONY: help bench test lint report peers noise chooser theano clean
+.PHONY: help bench bench-gpu test lint report peers noise chooser theano clean
 
 help:
-	@sed -n '2,8s/^# *//p' Makefile
+	@sed -n '2,9s/^# *//p' Makefile
 
 bench: $(STAMP)
 	@# a failed cell must not cost the report of all others
@@ -37,13 +39,17 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+bench-gpu: $(STAMP)
+	$(BIN)/python -c 'from convbench.cuda.facts import devices; import sys; devices() or sys.exit("no CUDA device: no NVIDIA driver answers here; `make bench` measures the processor")'
+	$(BIN)/convbench run --preset gpu; status=$$?; $(BIN)/convbench report && exit $$status
+
 report: $(STAMP)
 	$(BIN)/convbench report
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("convbench needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
+	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS)]'
 	@touch $@
 
 peers: $(STAMP)

@@ -100,10 +100,51 @@ class Threads(_Cells):
 class Cuda(_Cells):
     layout = "image"
     params = (
-        ["torch", "torch-separable", "torch-fft"],
-        [256, 512, 1024, 2048],
-        [3, 5, 7, 9, 11, 15, 21, 31, 45, 63, 101],
-        ["float32", "float64"],
+        [
+            "torch",
+            "torch-separable",
+            "torch-fft",
+            "jax",
+            "jax-fft",
+            "torch-benchmark",
+            "torch-tf32",
+            "torch-overlap",
+            "cupy-direct",
+            "cupy-fft",
+            "cupy-oa",
+            "cupy-ndimage",
+            "numba-cuda-direct",
+            "numba-cuda-separable",
+        ],
+        [256, 512, 1024, 2048, 4096, 8192],
+        [3, 5, 7, 9, 11, 15, 21, 31, 63, 127, 255],
+        ["float32"],
+        ["cuda:0"],
+        [1],
+    )
+
+
+class CudaDtypes(_Cells):
+    layout = "image"
+    params = (
+        [
+            "torch",
+            "torch-separable",
+            "torch-fft",
+            "jax",
+            "jax-fft",
+            "torch-benchmark",
+            "torch-overlap",
+            "cupy-direct",
+            "cupy-fft",
+            "cupy-oa",
+            "cupy-ndimage",
+            "numba-cuda-direct",
+            "numba-cuda-separable",
+        ],
+        [1024, 4096],
+        [3, 7, 15, 31, 63],
+        ["float64", "complex64", "complex128", "float16", "bfloat16"],
         ["cuda:0"],
         [1],
     )

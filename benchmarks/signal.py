@@ -40,7 +40,19 @@ class Signal(_Cells):
 class Cuda(_Cells):
     layout = "signal"
     params = (
-        ["torch", "torch-fft"],
+        [
+            "torch",
+            "torch-fft",
+            "jax",
+            "jax-fft",
+            "torch-benchmark",
+            "torch-tf32",
+            "torch-overlap",
+            "cupy-direct",
+            "cupy-fft",
+            "cupy-oa",
+            "cupy-ndimage",
+        ],
         [1024, 4096, 16384, 65536, 262144, 1048576],
         [3, 9, 33, 129, 513, 1025, 4097],
         ["float32"],

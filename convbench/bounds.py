@@ -9,19 +9,25 @@ u is the unit roundoff of the dtype, m the number of terms of an output sample, 
 * fft: |error| <= c u log2(N) ||image||_2 ||kernel||_2. Two forward transforms and one inverse each err by at most
   log2(N) eta in 2-norm, eta = u + gamma_4 (sqrt 2 + u) (Higham, Theorem 24.2), hence c = 3 (1 + 4 sqrt 2) = 20.
 
+* float16 and bfloat16: products and sums in float32, one rounding to the dtype at the end. TF32: both factors are first
+  rounded
+  to 11 bits. Hence (1 + inputs)^2 (1 + gamma_m) (1 + output) - 1 for gamma_m, each with its own unit roundoff. The
+  units that multiply 16-bit and TF32 matrices truncate their float32 sums (Fasi, Higham, Mikaitis & Pranesh 2021, PeerJ
+  Comput. Sci. 7:e330, section 4), so that u is 2^-23 there.
+
 Complex products err by sqrt(2) gamma_2 instead of u (Higham, Lemma 3.5): terms count double there.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from convbench import oracle
-from convbench.backends.base import Rounding
-from convbench.problem import Array, Problem
+from convbench.backends.base import Precision, Rounding
+from convbench.problem import HALF, Array, Problem, widened
 
 FFT_CONSTANT = 3 * (1 + 4 * math.sqrt(2))
 
@@ -29,6 +35,32 @@ FFT_CONSTANT = 3 * (1 + 4 * math.sqrt(2))
 # 41(5)): at a random z a block's checksum error is close to a complex normal variable of variance ||tolerance||_2^2.
 # exp(-8^2) leaves no false alarm in any number of blocks that fits in memory.
 CHECKSUM_DEVIATIONS = 8.0
+
+
+class Arithmetic(NamedTuple):
+    """Unit roundoffs: of the factors before they are multiplied, of products and sums, of the result when it is
+    stored."""
+
+    inputs: float
+    sums: float
+    output: float
+
+    def relative(self, terms: int) -> float:
+        """Largest error of a sum of so many roundings, relative to the sum of |image| |kernel|."""
+        summed = gamma(terms, self.sums)
+        return summed + (1 + summed) * ((1 + self.inputs) ** 2 * (1 + self.output) - 1)
+
+
+_TRUNCATED = 2.0**-23
+_TF32 = 2.0**-11
+
+
+def arithmetic(problem: Problem, rounding: Rounding, precision: Precision = "full") -> Arithmetic:
+    """How a method of this class computes the problem."""
+    u = problem.unit_roundoff
+    if problem.dtype in HALF:  # a 16-bit kernel is an outer product up to its own rounding only
+        return Arithmetic(u if rounding == "separable" else 0.0, _TRUNCATED, u)
+    return Arithmetic(_TF32, _TRUNCATED, 0.0) if precision == "tf32" else Arithmetic(0.0, u, 0.0)
 
 
 def gamma(terms: int, u: float) -> float:
@@ -49,6 +81,7 @@ def _terms(problem: Problem, rounding: Rounding) -> int:
 
 def _magnitude(kernel: Array, rounding: Rounding) -> Array:
     """|kernel| as the method sees it: the sum of |column| |row| where it is taken apart."""
+    kernel = widened(kernel)
     if rounding == "separable" and kernel.ndim == 2:
         wide = kernel.astype(np.complex128 if kernel.dtype.kind == "c" else np.float64)
         left, sizes, right = np.linalg.svd(wide, full_matrices=False)
@@ -74,22 +107,36 @@ def ulp_error(problem: Problem, errors: Array, wanted: Array) -> float | None:
 
 
 def componentwise(
-    problem: Problem, rounding: Rounding, image: Array, kernel: Array, points: Array | None = None
+    problem: Problem,
+    rounding: Rounding,
+    image: Array,
+    kernel: Array,
+    points: Array | None = None,
+    precision: Precision = "full",
 ) -> Array:
     """Largest allowed |error| of each output sample of the full convolution, or of those at *points*; float64."""
     u, own = problem.unit_roundoff, oracle.unit_roundoff()
+    image = widened(image)
     absolute = oracle.gather(np.abs(image), _magnitude(kernel, rounding), points).astype(np.float64)
-    allowed = gamma(_terms(problem, rounding), u) * absolute
+    allowed = arithmetic(problem, rounding, precision).relative(_terms(problem, rounding)) * absolute
     if rounding == "fft":
         norms = float(np.linalg.norm(image.ravel()) * np.linalg.norm(kernel.ravel()))
         allowed = np.full_like(absolute, FFT_CONSTANT * u * _log_samples(problem) * norms)
-    # the oracle rounds too; and a product below the smallest normal number may lose all its digits
-    tiny = float(np.finfo(problem.real_dtype).tiny)
-    return allowed + gamma(2 * problem.terms, own) * absolute + _terms(problem, rounding) * tiny
+    # the oracle rounds too; and a product, or a stored result, below the smallest normal number may lose all its digits
+    half = problem.dtype in HALF
+    tiny = float(np.finfo(np.float32 if half else problem.real_dtype).tiny)
+    stored = float(np.finfo(np.float16).smallest_subnormal) / 2 if problem.dtype == "float16" else 0.0
+    return allowed + gamma(2 * problem.terms, own) * absolute + _terms(problem, rounding) * tiny + stored
 
 
 def blockwise(
-    problem: Problem, rounding: Rounding, kernel: Array, checksum: oracle.Checksum, norms: Array, zero_mean: bool
+    problem: Problem,
+    rounding: Rounding,
+    kernel: Array,
+    checksum: oracle.Checksum,
+    norms: Array,
+    zero_mean: bool,
+    precision: Precision = "full",
 ) -> Array:
     """Largest believable |error| of each block's checksum, given the 2-norms of the blocks' input windows.
 
@@ -105,9 +152,10 @@ def blockwise(
         growth *= 2 * min(problem.kernel_shape) ** 0.5
     # an FFT spreads the rounding of the brightest block over all of them
     window = float(norms.max()) if rounding == "fft" else norms
-    u = problem.unit_roundoff * (math.sqrt(2) if problem.is_complex else 1)
+    inputs, sums, output = arithmetic(problem, rounding, precision)
+    u = (sums * growth + math.sqrt(2) * inputs + output) * (math.sqrt(2) if problem.is_complex else 1)
     size = math.sqrt(samples) * window * float(np.linalg.norm(_magnitude(kernel, rounding)))
     double = np.finfo(np.float64).eps * math.sqrt(math.prod(checksum.window))
-    return np.broadcast_to(
-        np.asarray(CHECKSUM_DEVIATIONS * (u * growth + double) * size, dtype=Any), norms.shape
-    ).astype(np.float64)
+    return np.broadcast_to(np.asarray(CHECKSUM_DEVIATIONS * (u + double) * size, dtype=Any), norms.shape).astype(
+        np.float64
+    )

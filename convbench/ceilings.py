@@ -22,6 +22,8 @@ from convbench.files import atomic_write
 
 FILE = "ceilings.jsonl"
 Ceilings = dict[str, float]
+Place = int | str
+"""Where ceilings hold: on so many threads of the processor, or on a device, e.g. "cuda:0"."""
 
 # Where the system does not tell: as in `machine.caches`, and small enough to be true nearly everywhere.
 _USUAL_CACHES = {2: (512 << 10, 1), 3: (8 << 20, 1 << 20)}
@@ -161,8 +163,8 @@ def _fft_rate(dtype: str, threads: int, seconds: float) -> float:
 # -- the file ----------------------------------------------------------------------------------------------------
 
 
-def read_ceilings(path: Path, machine_name: str) -> dict[int, Ceilings]:
-    """The ceilings that a file keeps, by number of threads; {} where there is no file.
+def read_ceilings(path: Path, machine_name: str) -> dict[Place, Ceilings]:
+    """The ceilings that a file keeps, by number of threads or device; {} where there is no file.
 
     Raises ValueError with what is wrong where it does not hold ceilings of this machine, OSError where it cannot be
     read.
@@ -170,7 +172,8 @@ def read_ceilings(path: Path, machine_name: str) -> dict[int, Ceilings]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         owner = content["machine"]
-        found = {int(threads): {str(k): float(v) for k, v in c.items()} for threads, c in content["ceilings"].items()}
+        peaks = {place: {str(k): float(v) for k, v in c.items()} for place, c in content["ceilings"].items()}
+        found: dict[Place, Ceilings] = {p if p.startswith("cuda:") else int(p): c for p, c in peaks.items()}
         if not all(math.isfinite(v) and v > 0 for c in found.values() for v in c.values()):
             raise ValueError("not all of them are positive numbers")
     except FileNotFoundError:
@@ -182,13 +185,14 @@ def read_ceilings(path: Path, machine_name: str) -> dict[int, Ceilings]:
     return found
 
 
-def store_ceilings(folder: Path, machine_name: str, measured: Mapping[int, Ceilings]) -> str:
-    """Keep what was measured in the machine's folder of results, beside what is there for other numbers of threads.
+def store_ceilings(folder: Path, machine_name: str, measured: Mapping[Place, Ceilings]) -> str:
+    """Keep what was measured in the machine's folder of results, beside what is there for other threads and devices.
 
     A file that cannot be read, or is of another machine, is put aside: returns what became of it, mostly ''.
     Raises StorageError where the file cannot be written.
     """
-    path, told, known = folder / FILE, "", {}
+    path, told = folder / FILE, ""
+    known: dict[Place, Ceilings] = {}
     try:
         known = read_ceilings(path, machine_name)
     except ValueError as error:
@@ -205,7 +209,12 @@ def store_ceilings(folder: Path, machine_name: str, measured: Mapping[int, Ceili
         "machine": machine_name,
         "measured_at": now(),
         "versions": machine.versions(),
-        "ceilings": {str(n): c for n, c in sorted({**known, **rounded}.items())},
+        "ceilings": {str(n): c for n, c in sorted({**known, **rounded}.items(), key=lambda item: _order(item[0]))},
     }
     atomic_write(path, json.dumps(content) + "\n")
     return told
+
+
+def _order(place: Place) -> tuple[bool, int, str]:
+    """Threads by number, then devices."""
+    return (False, place, "") if isinstance(place, int) else (True, 0, place)

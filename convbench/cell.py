@@ -7,14 +7,17 @@ import math
 import sys
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from convbench.backends.base import Backend, Plan
+from convbench.cuda.clock import Hot, clocks, settle
+from convbench.cuda.facts import device
+from convbench.cuda.faults import DeviceLostError, lost, out_of_memory
 from convbench.errors import GateError, UnsupportedError
 from convbench.gate import check
 from convbench.judge import Judge
@@ -22,10 +25,14 @@ from convbench.measure import Rule, Timing, sample
 from convbench.problem import Array, Problem
 from convbench.verdict import Verdict
 
+if TYPE_CHECKING:
+    from convbench.cuda.stream import Stream
+
 Status = Literal["ok", "failed", "n/a", "skipped"]
 Progress = Callable[[int, int, str], None]
 Certify = Callable[[Backend, Problem], Verdict]
 Start = Callable[[Backend, Problem], float | None]
+Key = tuple[str, str]  # a backend, and what of it is timed: TIMED, AGAIN, or a clock of cuda/clock.py
 Twins = Callable[[dict[str, float]], Collection[str]]
 
 # A probe image this many multiply-adds large takes some 10 ms with a slow direct method: cheap next to what it saves.
@@ -36,7 +43,7 @@ GROWS_WITH_AREA = ("direct", "framework")
 ONE_SHOT_SECONDS = 0.15
 """Time for repeating plan + execute, per cell."""
 MOST_ONE_SHOTS = 5
-AGAIN = " (again)"
+TIMED, AGAIN = "", "again"
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class Cell:
 
     status: ok (gated and timed), failed (wrong, or raised: never timed), n/a (cannot run), skipped (over the budget).
     Seconds and bytes; execute and one_shot are per call. again: the second half of an A/A pair, another plan.
+    clocks: on a device, the same by other clocks: cold, wall, graph (see cuda/clock.py).
     startup_seconds: from nothing to a first result on a tiny problem, see coldstart: importing and compiling.
     first_plan_seconds, first_execute_seconds: of this problem, the library loaded. error_ulp: see Verdict.
     """
@@ -61,6 +69,7 @@ class Cell:
     checks: int = 0
     execute: Timing | None = None
     again: Timing | None = None
+    clocks: Mapping[str, Timing] = field(default_factory=dict)
     one_shot: Timing | None = None
     plan: Timing | None = None
     startup_seconds: float | None = None
@@ -112,59 +121,67 @@ def measure_cells(
     total = 2 * len(chosen)
     judge = Judge(problem, kernel, image, zero_mean=zero_mean)
     cells: dict[str, Cell] = {}
-    plans: dict[str, Plan] = {}
+    plans: dict[Key, Plan] = {}
     for number, backend in enumerate(chosen):
         if progress:
             progress(number, total, f"gate {backend.name}")
         cells[backend.name], plan = gated(backend, problem, kernel, budget, certify, judge)
         if plan is not None:
-            plans[backend.name] = plan
-    doubled = twins({name: cells[name].first_execute_seconds or 0.0 for name in plans}) if twins else ()
+            plans[backend.name, TIMED] = plan
+    doubled = twins({name: cells[name].first_execute_seconds or 0.0 for name, _ in plans}) if twins else ()
     for backend in chosen:
-        if backend.name in plans and backend.name in doubled:
+        if (backend.name, TIMED) in plans and backend.name in doubled:
             if progress:
                 progress(len(chosen), total, f"gate {backend.name}")
             twin, plan = gated(backend, problem, kernel, math.inf, certify, judge)
             if plan is None:
                 cells[backend.name] = twin
-                del plans[backend.name]
+                del plans[backend.name, TIMED]
             else:
-                plans[backend.name + AGAIN] = plan
+                plans[backend.name, AGAIN] = plan
     finished = [len(chosen)]
 
-    def fail(name: str, error: Exception) -> None:
-        name = name.removesuffix(AGAIN)
-        cells[name] = replace(cells[name], status="failed", reason=_raised(error))
-        plans.pop(name, None)
+    def fail(key: Key, error: Exception) -> None:
+        cells[key[0]] = _fallen(cells[key[0]], error)
+        plans.pop((key[0], TIMED), None)
 
-    def advance(name: str) -> None:
-        finished[0] += not name.endswith(AGAIN)
+    def advance(key: Key) -> None:
+        finished[0] += key[1] == TIMED
         if progress:
-            progress(finished[0], total, f"timed {name}")
+            progress(finished[0], total, f"timed {key[0]}")
 
-    calls: dict[str, Callable[[], object]] = {}
-    for name, plan in list(plans.items()):
+    calls: dict[Key, Callable[[], object]] = {}
+    for key, plan in list(plans.items()):
         try:
-            calls[name] = plan.timed(plan.load(image))
+            call = plan.timed(plan.load(image))
+            if isinstance(call, Hot):
+                if not calls:
+                    settle(call)
+                if once and key[1] == TIMED:
+                    calls |= {(key[0], what): clock for what, clock in clocks(call).items()}
+            calls[key] = call
         except Exception as error:
-            fail(name, error)
+            fail(key, error)
     timings = sample(calls, rule, done=advance, failed=fail)
     calls.clear()  # what a plan holds passes on to the next one, once the plan is gone
     for backend in chosen:
-        plans.pop(backend.name + AGAIN, None)
-        if backend.name in plans:
-            plan = plans.pop(backend.name)
+        plans.pop((backend.name, AGAIN), None)
+        if (backend.name, TIMED) in plans:
+            plan = plans.pop((backend.name, TIMED))
             try:
-                again = timings.get(backend.name + AGAIN)
-                cell = replace(cells[backend.name], execute=timings[backend.name], again=again)
+                own = {what: timing for (name, what), timing in timings.items() if name == backend.name}
+                cell = replace(cells[backend.name], execute=own.pop(TIMED), again=own.pop(AGAIN, None), clocks=own)
                 if once:
                     cell = replace(cell, **_transfers(plan, image))
+                stream = plan.stream
                 del plan
-                cells[backend.name] = replace(cell, **_one_shots(backend, problem, image, kernel)) if once else cell
+                cells[backend.name] = (
+                    replace(cell, **_one_shots(backend, problem, image, kernel, stream)) if once else cell
+                )
                 if start:
                     cells[backend.name] = replace(cells[backend.name], startup_seconds=start(backend, problem))
             except Exception as error:
-                fail(backend.name, error)
+                fail((backend.name, TIMED), error)
     if progress:
         progress(total, total, "done")
     return [cells[backend.name] for backend in chosen]
@@ -189,6 +206,7 @@ def gated(
         data = plan.load(judge.main.image)
         start = time.perf_counter()
         plan.execute(data)
+        plan.wait()
         executed = time.perf_counter() - start
         del data
         small = certify(backend, problem)
@@ -210,8 +228,25 @@ def gated(
     except GateError as wrong:
         return replace(cell, status="failed", reason=f"gate: {wrong}"), None
     except Exception as error:  # one backend's crash must not cost the others their cells
-        return replace(cell, status="failed", reason=_raised(error)), None
+        return _fallen(cell, error), None
     return replace(cell, status="ok", first_plan_seconds=planned, first_execute_seconds=executed), plan
+
+
+def _fallen(cell: Cell, error: Exception) -> Cell:
+    """What becomes of a cell that raised; a device without room for it makes it n/a.
+
+    Raises DeviceLostError where nothing more can be done on its device in this process.
+    """
+    problem = cell.problem
+    if problem.device != "cpu":
+        if lost(error):
+            raise DeviceLostError(f"{problem.device} was lost: {_raised(error)}") from error
+        if out_of_memory(error):
+            own, known = problem.least_bytes / 2**20, device(problem.device)
+            free = f", of which {known.free_bytes / 2**20:.0f} MiB are free" if known and known.free_bytes else ""
+            why = f"out of memory on {problem.device}{free}; image, kernel and result alone take {own:.0f} MiB"
+            return replace(cell, status="n/a", reason=why)
+    return replace(cell, status="failed", reason=_raised(error))
 
 
 def _raised(error: Exception) -> str:
@@ -238,6 +273,7 @@ def _predict(backend: Backend, problem: Problem, kernel: Array) -> float:
     while len(spent) < 2 or (len(spent) < 5 and sum(spent) < PROBE_SECONDS):  # the least of some: one call may be cold
         start = time.perf_counter()
         plan.execute(data)
+        plan.wait()
         spent.append(time.perf_counter() - start)
     return min(spent) * math.prod(problem.output_shape) / math.prod(probe.output_shape)
 
@@ -245,17 +281,21 @@ def _predict(backend: Backend, problem: Problem, kernel: Array) -> float:
 def _transfers(plan: Plan, image: Array) -> dict[str, Any]:
     """Seconds of load and store, medians of 5: on the host they should be views."""
     result = plan.execute(plan.load(image))
+    plan.wait()
     times: dict[str, list[float]] = {"load_seconds": [], "store_seconds": []}
     for _ in range(5):
         for name, step, argument in (("load_seconds", plan.load, image), ("store_seconds", plan.store, result)):
             start = time.perf_counter()
             step(argument)
+            plan.wait()
             times[name].append(time.perf_counter() - start)
     return {name: float(np.median(values)) for name, values in times.items()}
 
 
-def _one_shots(backend: Backend, problem: Problem, image: Array, kernel: Array) -> dict[str, Any]:
-    """Plan and plan + execute, repeated with warm caches; and the memory that one of them needs.
+def _one_shots(
+    backend: Backend, problem: Problem, image: Array, kernel: Array, stream: Stream | None
+) -> dict[str, Any]:
+    """Plan and plan + execute, repeated with warm caches; and the memory that one of them needs, on its device.
 
     These are times as seen from here: with a remote backend, what passes between the processes is part of them.
     """
@@ -268,12 +308,15 @@ def _one_shots(backend: Backend, problem: Problem, image: Array, kernel: Array) 
         data = plan.load(image)
         middle = time.perf_counter()
         result = plan.execute(data)
+        plan.wait()
         end = time.perf_counter()
         planned.append(middle - start)
         whole.append(end - start)
         return plan, data, result
 
-    memory = None if backend.remote else peak_memory(one_shot)
+    memory = None
+    if not backend.remote:
+        memory = stream.peak_memory(one_shot) if stream else peak_memory(one_shot)
     while len(whole) < MOST_ONE_SHOTS and (sum(whole) < ONE_SHOT_SECONDS or len(whole) < 2):
         one_shot()
     stopped = f"{len(whole)} one-shots"

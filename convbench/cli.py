@@ -19,8 +19,9 @@ from convbench import console
 from convbench.errors import ArgumentError, ConvbenchError, GateError, StorageError, UnsupportedError, one_of
 
 MODES = ("full", "same", "valid")  # convbench.problem has them too, but takes numpy along
-PRESETS = ("quick", "standard", "full")
+PRESETS = ("quick", "standard", "gpu", "full")
 DTYPES = ("float32", "float64", "complex64", "complex128")
+EVERY_DTYPE = (*DTYPES, "float16", "bfloat16")
 
 
 class _Verbs(click.Group):
@@ -55,7 +56,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, seco
 
 @main.command("list")
 @click.option("--device", help="Only backends that run there: cpu, cuda or cuda:N.")
-@click.option("--dtype", type=click.Choice(DTYPES), help="Only backends that take it.")
+@click.option("--dtype", type=click.Choice(EVERY_DTYPE), help="Only backends that take it.")
 @as_json
 def list_(device: str | None, dtype: str | None, as_json: bool) -> None:
     """List all backends, installed or not."""
@@ -77,8 +78,13 @@ def list_(device: str | None, dtype: str | None, as_json: bool) -> None:
 @click.argument("backends", nargs=-1, metavar="[BACKEND | MODULE:FUNCTION]...")
 @click.option("--ndim", type=click.IntRange(1, 2), help="Number of axes; all that a backend takes by default.")
 @click.option("--mode", "modes", type=click.Choice(MODES), multiple=True, help="May be repeated; all by default.")
-@click.option("--dtype", "dtypes", type=click.Choice(DTYPES), multiple=True, help="May be repeated; all by default.")
-def check(backends: tuple[str, ...], ndim: int | None, modes: tuple[str, ...], dtypes: tuple[str, ...]) -> None:
+@click.option(
+    "--dtype", "dtypes", type=click.Choice(EVERY_DTYPE), multiple=True, help="May be repeated; all by default."
+)
+@click.option("--device", default="cpu", help="cpu or cuda:N.")
+def check(
+    backends: tuple[str, ...], ndim: int | None, modes: tuple[str, ...], dtypes: tuple[str, ...], device: str
+) -> None:
     """Check results against the definition of convolution.
 
     All backends by default; exit status 1 if a result was wrong.
@@ -90,7 +96,7 @@ def check(backends: tuple[str, ...], ndim: int | None, modes: tuple[str, ...], d
     wrong = checked = 0
     for subject in subjects:
         for axes in [ndim] if ndim else getattr(subject, "ndims", (2,)):
-            verdict = judge(subject, ndim=axes, modes=modes or MODES, dtypes=dtypes or None)
+            verdict = judge(subject, ndim=axes, modes=modes or MODES, dtypes=dtypes or None, device=device)
             click.echo(f"{axes}-D {verdict}")
             wrong += bool(verdict.failures)
             checked += bool(verdict.ok or verdict.failures)
@@ -334,7 +340,7 @@ def run(preset: str, bench: str | None, resume: bool) -> None:
 @click.option("--preset", type=click.Choice(PRESETS), default="quick", help="Which cells.")
 @click.option("--bench", metavar="REGEX", help="Only cells whose name matches.")
 @click.option("--backend", "backends", multiple=True, metavar="NAME", help="May be repeated; all by default.")
-@click.option("--rounds", type=int, default=12, help="The most rounds that a cell gets; at least 2.")
+@click.option("--rounds", type=int, default=24, help="The most rounds that a cell gets; at least 2.")
 @click.option("--budget", type=click.FloatRange(0, min_open=True), help="Seconds of measuring in all.")
 @click.option("--margin", default="5%", help="Differences up to which two times are the same.")
 @click.option("--strict", is_flag=True, help="Exit status 3 if there is a cell of which nothing can be told.")
@@ -363,6 +369,22 @@ def track(base: str, new: str, margin: str, strict: bool, as_json: bool, **setti
         click.echo(found.summary())
     if status := found.exit_status(strict):
         raise SystemExit(status)
+
+
+@main.command()
+@click.argument("source", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--results", type=click.Path(path_type=Path), help="Add them here; by default the project's results.")
+def merge(source: Path, results: Path | None) -> None:
+    """Add results that were measured elsewhere. Exit status 1 if some contradict what is there: it stays."""
+    from convbench.merge import merge as add
+    from convbench.repository import find_root
+
+    done = add(source, results or find_root() / "results")
+    click.echo(str(done))
+    for text in done.conflicts:
+        click.echo(f"conflict: {text}")
+    if done.conflicts:
+        raise SystemExit(1)
 
 
 @main.command()
@@ -418,16 +440,20 @@ def _remember(site: Path) -> None:
 @click.option(
     "--threads", type=click.IntRange(min=1), multiple=True, help="For --ceilings; may be repeated. [default: 1 and all]"
 )
+@click.option("--device", "on", multiple=True, metavar="cuda:N", help="For --ceilings: those of devices, too.")
 @as_json
-def machine(ceilings: bool, threads: tuple[int, ...], as_json: bool) -> None:
+def machine(ceilings: bool, threads: tuple[int, ...], on: tuple[str, ...], as_json: bool) -> None:
     """Show this machine, versions, and what disturbs it now."""
     from convbench import machine as this
 
     found: dict[str, Any] = {"machine": this.describe(), "versions": this.versions(), "warnings": this.warnings()}
     if ceilings:
         from convbench.ceilings import ceilings as measured
+        from convbench.cuda.ceilings import device_ceilings
 
-        found["ceilings"] = {n: measured(n) for n in sorted({*(threads or (1, this.cores()))})}
+        usual = () if on else (1, this.cores())
+        found["ceilings"] = {n: measured(n) for n in sorted({*(threads or usual)})}
+        found["ceilings"] |= {name: device_ceilings(name) for name in dict.fromkeys(on)}
     if as_json:
         console.print_json(found)
     else:
@@ -443,7 +469,7 @@ def machine(ceilings: bool, threads: tuple[int, ...], as_json: bool) -> None:
         click.echo(_keep(found["ceilings"]), err=as_json)
 
 
-def _keep(measured: dict[int, dict[str, float]]) -> str:
+def _keep(measured: dict[int | str, dict[str, float]]) -> str:
     """Keep ceilings with the machine's results, and for `convolve`; returns where the results' are, or why not."""
     from convbench import cost
     from convbench.ceilings import FILE, store_ceilings

@@ -76,6 +76,8 @@ def cell_entry(
         "execute": _timing(cell.execute),
         "one_shot": _timing(cell.one_shot),
         "plan": _timing(cell.plan),
+        **{f"{what}_seconds": timing.median for what, timing in cell.clocks.items()},
+        **({"clocks": {what: _timing(timing) for what, timing in cell.clocks.items()}} if cell.clocks else {}),
         "startup_seconds": cell.startup_seconds,
         "first_plan_seconds": cell.first_plan_seconds,
         "first_execute_seconds": cell.first_execute_seconds,

@@ -14,11 +14,12 @@ import numpy as np
 
 from convbench import bounds, oracle
 from convbench.backends import get_backend
-from convbench.backends.base import Backend, Rounding
+from convbench.backends.base import Backend, Precision, Rounding
 from convbench.confusion import diagnosis
+from convbench.cuda.faults import of_device
 from convbench.errors import ArgumentError, UnsupportedError
 from convbench.hygiene import hygiene
-from convbench.problem import DTYPES, MODES, Array, Problem, dtype_name
+from convbench.problem import DTYPES, HALF, MODES, Array, Problem, dtype_name, widened
 from convbench.verdict import Verdict
 
 # Smallest first, so that the first failure is the smallest failing example. Odd, even, non-square, 1 x k, k x 1,
@@ -65,8 +66,9 @@ def check(
 ) -> Verdict:
     """Judge a backend, its name, or any callable (image, kernel) or (image, kernel, mode) on small problems.
 
-    ndim: 1 or 2. dtypes: all four by default; a callable that is not a backend is checked in float64 only by default.
-    Returns a Verdict; raises ArgumentError for bad arguments only, never for what the subject does.
+    ndim: 1 or 2. dtypes: by default the four full ones, and those of 16 bits that the backend takes; a callable that is
+    not a backend is checked in float64 only by default. Returns a Verdict; raises ArgumentError for bad arguments only,
+    never for what the subject does.
     """
     if ndim not in SHAPES:
         raise ArgumentError(f"ndim must be 1 or 2, got {ndim!r}")
@@ -84,7 +86,8 @@ def check(
             f"check takes a backend, a backend's name or a callable, got {subject!r}; `convbench list` names them"
         )
     if dtypes is None:
-        dtypes = DTYPES if isinstance(subject, Backend) else ("float64",)
+        half = tuple(set(HALF).intersection(subject.dtypes)) if isinstance(subject, Backend) else ()
+        dtypes = (*DTYPES, *sorted(half)) if isinstance(subject, Backend) else ("float64",)
     chosen = [dtypes] if isinstance(dtypes, str) else list(dtypes)
 
     verdict = Verdict(runner.name)
@@ -108,15 +111,21 @@ def _check_one(runner: _Runner, verdict: Verdict, ndim: int, mode: str, dtype: s
                 _bounded(runner, verdict, problem)
             if len(verdict.failures) == before and number in (3, 7, len(SHAPES[ndim]) - 1):
                 kernel = problem.kernel(separable=runner.separable)
-                hygiene(lambda: runner.plan(problem, kernel), problem, kernel, runner.deterministic, verdict)  # noqa: B023
+                _manners(runner, problem, kernel, verdict)
         except UnsupportedError as reason:
             verdict.not_run[str(reason)] = verdict.not_run.get(str(reason), 0) + 1
             continue
         except Exception as error:  # whatever a stranger's function raises is a finding, not a crash
+            if of_device(device, error):
+                raise
             verdict.checks += 1
             verdict.fail("run", problem, f"raised {type(error).__name__}: {error}")
         if len(verdict.failures) > before:
             return
+
+
+def _manners(runner: _Runner, problem: Problem, kernel: Array, verdict: Verdict) -> None:
+    hygiene(lambda: runner.plan(problem, kernel), problem, kernel, runner.deterministic, verdict, runner.precision)
 
 
 def _exact(runner: _Runner, verdict: Verdict, problem: Problem, seed: int) -> None:
@@ -163,8 +172,9 @@ def _bounded(runner: _Runner, verdict: Verdict, problem: Problem) -> None:
     wanted = oracle.gather(image, kernel)[problem.output_slices]
     if not verdict.well_formed("error bound", problem, output):
         return
-    allowed = bounds.componentwise(problem, runner.rounding_of(problem), image, kernel)[problem.output_slices]
-    ratios = (np.abs(output - wanted) / allowed).astype(np.float64)
+    rounding = runner.rounding_of(problem)
+    allowed = bounds.componentwise(problem, rounding, image, kernel, None, runner.precision)[problem.output_slices]
+    ratios = (np.abs(widened(output) - wanted) / allowed).astype(np.float64)
     verdict.note(ratios, problem)
     if not (ratios <= 1).all():
         at = tuple(int(i) for i in np.unravel_index(int(np.argmax(ratios)), ratios.shape))
@@ -181,6 +191,7 @@ class _Runner:
     name: str
     separable: bool
     deterministic: bool = True
+    precision: Precision = "full"
 
     def rounding_of(self, problem: Problem) -> Rounding:
         raise NotImplementedError
@@ -196,6 +207,7 @@ class _BackendRunner(_Runner):
     def __init__(self, backend: Backend) -> None:
         self.backend, self.name = backend, backend.name
         self.separable, self.deterministic = backend.family == "separable", backend.deterministic
+        self.precision = backend.precision
 
     def rounding_of(self, problem: Problem) -> Rounding:
         return self.backend.rounding_of(problem)

@@ -96,6 +96,9 @@ _FEW_KERNELS = (3, 7, 15, 31, 63)
 _SIGNALS = (1024, 4096, 16384, 65536, 262144, 1048576)
 _TAPS = (3, 9, 33, 129, 513, 1025, 4097)
 _REAL = ("float32", "float64")
+_CUDA_IMAGES = (256, 512, 1024, 2048, 4096, 8192)
+_CUDA_KERNELS = (3, 5, 7, 9, 11, 15, 21, 31, 63, 127, 255)
+_CUDA_DTYPES = ("float64", "complex64", "complex128", "float16", "bfloat16")
 
 PRESETS = {
     preset.name: preset
@@ -129,12 +132,26 @@ PRESETS = {
             hopeless=30.0,
         ),
         Preset(
+            "gpu",
+            (
+                Slice("image.Cuda", _CUDA_IMAGES, _CUDA_KERNELS, device="cuda:0"),
+                Slice("image.CudaDtypes", (1024, 4096), (3, 15, 63), _CUDA_DTYPES, device="cuda:0"),
+                Slice("signal.Cuda", (4096, 65536, 1048576), (9, 33, 129, 1025), device="cuda:0"),
+                Slice("image.Image", _IMAGES, _FEW_KERNELS),
+            ),
+            Rule(warmup=0.01, seconds=0.1, hard_seconds=1.0, noise=0.01, patience=8, most=25, fewest=2),
+            budget=0.25,
+            processes=2,
+            hopeless=30.0,
+        ),
+        Preset(
             "full",
             (
                 Slice("image.Image", _IMAGES, _KERNELS, _REAL),
                 Slice("image.Complex", (512, 1024), _FEW_KERNELS, ("complex64", "complex128")),
                 Slice("image.Threads", (1024, 2048), _FEW_KERNELS, _REAL, threads=2),
-                Slice("image.Cuda", _IMAGES, _KERNELS, _REAL, device="cuda:0"),
+                Slice("image.Cuda", _CUDA_IMAGES, _CUDA_KERNELS, device="cuda:0"),
+                Slice("image.CudaDtypes", (1024, 4096), _FEW_KERNELS, _CUDA_DTYPES, device="cuda:0"),
                 Slice("signal.Signal", _SIGNALS, _TAPS, _REAL),
                 Slice("signal.Cuda", _SIGNALS, _TAPS, device="cuda:0"),
                 Slice("rows.Rows", _IMAGES, (3, 7, 15, 31, 63, 101), _REAL),

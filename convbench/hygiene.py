@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convbench import oracle
-from convbench.problem import Array, Problem
+from convbench import bounds, oracle
+from convbench.backends.base import Precision
+from convbench.cuda.faults import of_device
+from convbench.problem import Array, Problem, widened
 
 if TYPE_CHECKING:
     from convbench.verdict import Verdict
@@ -20,6 +22,7 @@ def hygiene(
     kernel: Array,
     deterministic: bool,
     verdict: Verdict,
+    precision: Precision = "full",
 ) -> None:
     """Input unchanged, same bits again, results not overwritten, any memory layout accepted, plan reusable.
 
@@ -38,13 +41,17 @@ def hygiene(
 
     def close(output: Array, wanted: Array) -> bool:
         # Another memory layout or plan may sum in another order: equal up to rounding, with room for the terms.
-        room = 4 * (problem.terms + 16) * problem.unit_roundoff * (float(np.abs(wanted).max()) or 1.0)
+        output, wanted = widened(output), widened(wanted)
+        largest = float(np.abs(wanted).max()) or 1.0
+        room = 4 * bounds.arithmetic(problem, "separable", precision).relative(problem.terms + 16) * largest
         return output.shape == wanted.shape and bool(np.abs(output - wanted).max() <= room)
 
     def accepts(test: str, given: Array, what: str, bits: bool = False) -> None:
         try:
             output = plan(given)
         except Exception as error:  # any refusal of an input it must take is the finding
+            if of_device(problem.device, error):
+                raise
             expect(test, False, f"{what}: raised {type(error).__name__}: {error}")
             return
         ok = np.array_equal(output, kept) if bits else close(output, kept)

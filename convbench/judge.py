@@ -9,8 +9,8 @@ import time
 import numpy as np
 
 from convbench import bounds, oracle
-from convbench.backends.base import Backend, Plan, Rounding
-from convbench.problem import Array, Problem
+from convbench.backends.base import Backend, Plan, Precision, Rounding
+from convbench.problem import Array, Problem, widened
 from convbench.verdict import Verdict
 
 SLOW_SECONDS = 1.0
@@ -31,12 +31,12 @@ class Reference:
         self.blank = not (kernel.any() and image.any())
 
     @functools.lru_cache(maxsize=8)  # noqa: B019 (one per rounding class, gone with the object's group)
-    def allowed(self, rounding: Rounding) -> tuple[Array, Array]:
+    def allowed(self, rounding: Rounding, precision: Precision) -> tuple[Array, Array]:
         """The largest error of the values at the points, and of the blocks' checksums."""
         problem = self.checksum.problem
         return (
-            bounds.componentwise(problem, rounding, self.image, self.kernel, self.in_full),
-            bounds.blockwise(problem, rounding, self.kernel, self.checksum, self.norms, self.zero_mean),
+            bounds.componentwise(problem, rounding, self.image, self.kernel, self.in_full, precision),
+            bounds.blockwise(problem, rounding, self.kernel, self.checksum, self.norms, self.zero_mean, precision),
         )
 
 
@@ -64,18 +64,18 @@ class Judge:
         Shape, dtype, finite, not zero; input unchanged; the same bits again after another image went through the plan.
         """
         verdict = Verdict(backend.name, input_sha256=self.input_sha256)
-        rounding = backend.rounding_of(self.problem)
+        kind = backend.rounding_of(self.problem), backend.precision
         image = self.main.image
         before = image.copy()
         start = time.perf_counter()
         output = plan(image)
         spent = time.perf_counter() - start
-        self._compare(output, self.main, rounding, verdict)
+        self._compare(output, self.main, kind, verdict)
         if verdict.failures:
             return verdict
         verdict.checks += 3
         kept = output.copy()
-        self._compare(plan(self.other.image), self.other, rounding, verdict)
+        self._compare(plan(self.other.image), self.other, kind, verdict)
         if not np.array_equal(before, image):
             verdict.fail("input", self.problem, "the input image was changed by the call")
         elif not np.array_equal(kept, output):
@@ -84,14 +84,14 @@ class Judge:
             verdict.fail("repeat", self.problem, "a second call on the same image returned other bits")
         return verdict
 
-    def _compare(self, output: Array, reference: Reference, rounding: Rounding, verdict: Verdict) -> None:
+    def _compare(self, output: Array, reference: Reference, kind: tuple[Rounding, Precision], verdict: Verdict) -> None:
         """Hold one output against what the oracle says."""
         verdict.checks += 1
         if not verdict.well_formed("output", self.problem, output, reference.blank):
             return
         points, wanted = reference.points, reference.wanted
-        allowed, limit = reference.allowed(rounding)
-        errors = np.abs(output[tuple(points.T)] - wanted)
+        allowed, limit = reference.allowed(*kind)
+        errors = np.abs(widened(output[tuple(points.T)]) - wanted)
         ratios = (errors / allowed).astype(np.float64)
         verdict.note(ratios, self.problem, points)
         verdict.note_ulp(bounds.ulp_error(self.problem, errors, wanted))

@@ -10,14 +10,13 @@ import math
 import os
 import platform
 import re
-import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 from convbench.backends import BUILT_IN, list_backends
 from convbench.backends.base import distribution_version
+from convbench.cuda.facts import devices
 from convbench.disturbance import changes as changes
 from convbench.disturbance import strained
 
@@ -56,12 +55,16 @@ _HOT = re.compile(r"core|cpu|k10|zen|soc|pkg|acpi|thermal", re.IGNORECASE)
 
 
 def machine_name() -> str:
-    """A short name that is safe in a path: the host's, and the processor's family and model where it has no number.
+    """A short name that is safe in a path: the host's, and the processor's family and model where it has no number,
+    then with the name of the first CUDA device.
 
     Virtual machines of one name run on other processors from day to day, and their times do not compare.
     """
     host = re.sub(r"[^A-Za-z0-9._-]+", "-", platform.node()).strip(".-") or "unnamed"
-    return "-".join([host, *(f"{word}{value}" for word, value in _cpu_kind().items())])
+    kind = [f"{word}{value}" for word, value in _cpu_kind().items()]
+    if kind and (found := devices()):  # a virtual machine is lent another card from day to day, too
+        kind.append(re.sub(r"[^a-z0-9]+", "-", found[0].name.lower()).strip("-"))
+    return "-".join([host, *kind])
 
 
 def cores() -> int:
@@ -102,7 +105,7 @@ def describe() -> dict[str, str]:
         "governor": _governor() or f"{UNKNOWN} (not shown by this system)",
         "turbo": _turbo(),
         "load": _load(),
-        "gpu": _gpus() or "none found by nvidia-smi",
+        "gpu": "; ".join(map(str, devices())) or "none found by the NVIDIA driver",
     }
 
 
@@ -162,6 +165,7 @@ def conditions() -> dict[str, Any]:
         "affinity": usable,
         "cores": os.cpu_count() or 1,
         "threads_environment": {name: os.environ[name] for name in _THREAD_VARIABLES if os.environ.get(name)},
+        **{f"cuda:{one.index}_{name}": value for one in devices() for name, value in one.conditions.items()},
         "memory_available_bytes": memory.available,
         "memory_bytes": memory.total,
         **_power_and_memory(),
@@ -297,18 +301,6 @@ def _cpu_quota() -> float | None:
         quota = _read(Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")) or "-1"
         period = _read(Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")) or "1"
     return int(quota) / int(period) if int(quota) > 0 else None
-
-
-def _gpus() -> str:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return ""
-    query = [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return "; ".join(f"cuda:{i} {line.strip()}" for i, line in enumerate(answer.stdout.strip().splitlines()))
 
 
 def _fftw_version() -> str:

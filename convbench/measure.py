@@ -10,12 +10,14 @@ import functools
 import math
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 Clock = Callable[[], float]
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -145,22 +147,22 @@ def relative_noise(samples: list[float]) -> float:
 
 
 def sample(
-    calls: Mapping[str, Callable[[], object]],
+    calls: Mapping[K, Callable[[], object]],
     rule: Rule | None = None,
     seed: int = 0,
     clock: Clock = time.perf_counter,
-    done: Callable[[str], None] | None = None,
-    failed: Callable[[str, Exception], None] | None = None,
-) -> dict[str, Timing]:
+    done: Callable[[K], None] | None = None,
+    failed: Callable[[K, Exception], None] | None = None,
+) -> dict[K, Timing]:
     """Time callables side by side: each round samples every unfinished one once, in random order.
 
-    A slow drift of the machine then touches all alike. done: called with a name when that callable is finished.
-    failed: called with the name of one that raised, which is then left out; without it the exception is raised.
+    A slow drift of the machine then touches all alike. done: called with a key when that callable is finished.
+    failed: called with the key of one that raised, which is then left out; without it the exception is raised.
     """
     rule = rule or Rule()
-    cells: dict[str, _Cell] = {}
+    cells: dict[K, _Cell] = {}
 
-    def survives(name: str, step: Callable[[], None]) -> bool:
+    def survives(name: K, step: Callable[[], None]) -> bool:
         try:
             step()
         except Exception as error:
@@ -170,7 +172,7 @@ def sample(
             return False
         return True
 
-    def warm_up(name: str) -> None:
+    def warm_up(name: K) -> None:
         cells[name] = _Cell(calls[name], rule, clock)
 
     running = [name for name in calls if survives(name, functools.partial(warm_up, name))]

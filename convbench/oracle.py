@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from convbench.problem import Array, Problem
+from convbench.problem import Array, Problem, widened
 
 
 def widen(array: Array) -> Array:
     """The same values in the widest type of this machine: long double, real or complex."""
-    return array.astype(np.clongdouble if array.dtype.kind == "c" else np.longdouble)
+    return widened(array).astype(np.clongdouble if array.dtype.kind == "c" else np.longdouble)
 
 
 def unit_roundoff() -> float:
@@ -83,7 +83,7 @@ class Checksum:
 
     def __init__(self, problem: Problem, kernel: Array, seed: int) -> None:
         self.problem = problem
-        kernel = np.atleast_2d(kernel)
+        kernel = np.atleast_2d(widened(kernel))
         image_shape, output_shape, start = (
             (fill,) * (2 - problem.ndim) + shape
             for fill, shape in ((1, problem.image_shape), (1, problem.output_shape), (0, problem.output_start))
@@ -115,7 +115,7 @@ class Checksum:
     def expected(self, image: Array) -> tuple[Array, Array]:
         """The checksum each block must have, and the 2-norm of each block's input window."""
         padded = np.pad(
-            np.atleast_2d(image).astype(np.complex128 if image.dtype.kind == "c" else np.float64), self.padding
+            np.atleast_2d(widened(image)).astype(np.complex128 if image.dtype.kind == "c" else np.float64), self.padding
         )
         windows = np.lib.stride_tricks.sliding_window_view(padded, self.window)
         sums = np.empty([len(s) for s in self.starts], np.complex128)
@@ -129,7 +129,7 @@ class Checksum:
 
     def actual(self, output: Array) -> Array:
         """The checksum of each block of an output."""
-        output = np.atleast_2d(output)
+        output = np.atleast_2d(widened(output))
         sums = np.empty([len(s) for s in self.starts], np.complex128)
         rows = np.stack([self.powers[0].real, self.powers[0].imag])  # real products, which BLAS does best
         for row, start in enumerate(self.starts[0]):

@@ -18,6 +18,9 @@ Mode = Literal["full", "same", "valid"]
 
 MODES: tuple[str, ...] = get_args(Mode)
 DTYPES = ("float32", "float64", "complex64", "complex128")
+HALF = ("float16", "bfloat16")
+"""16 bits in memory; what takes them multiplies and sums in float32."""
+EVERY_DTYPE = (*DTYPES, *HALF)
 _DEVICE = re.compile(r"cpu|cuda:\d+")
 
 
@@ -121,16 +124,29 @@ class Problem:
         return math.prod(min(n, k) for n, k in zip(self.image_shape, self.kernel_shape, strict=True))
 
     @property
+    def device_index(self) -> int:
+        """Which of the devices of its kind; 0 for the processor."""
+        return int(self.device.partition(":")[2] or 0)
+
+    @property
+    def least_bytes(self) -> int:
+        """Of image, kernel and output together."""
+        samples = sum(math.prod(shape) for shape in (self.image_shape, self.kernel_shape, self.output_shape))
+        return samples * np.dtype(self.dtype).itemsize
+
+    @property
     def is_complex(self) -> bool:
         return self.dtype.startswith("complex")
 
     @property
     def real_dtype(self) -> np.dtype[Any]:
-        return np.dtype(self.dtype).type(0).real.dtype
+        own = np.dtype(self.dtype)
+        return own.type(0).real.dtype if self.is_complex else own
 
     @property
     def unit_roundoff(self) -> float:
-        return float(np.finfo(self.real_dtype).eps) / 2
+        """Of the dtype: half the distance from 1 to the next larger number."""
+        return unit_roundoff(self.real_dtype)
 
     def image(self, seed: int = 0) -> Array:
         """Reproducible uniform random data in [-1, 1), image_shape, dtype; the same on every machine."""
@@ -156,9 +172,21 @@ def dtype_name(given: npt.DTypeLike) -> str:
         name = np.dtype(given).name
     except TypeError:
         name = str(given)
-    if name not in DTYPES:
-        raise one_of("dtype", name, DTYPES)
+    if name not in EVERY_DTYPE:
+        raise one_of("dtype", name, EVERY_DTYPE)
+    if name == "bfloat16":
+        import ml_dtypes  # noqa: F401  (makes the name known to numpy)
     return name
+
+
+def unit_roundoff(dtype: np.dtype[Any]) -> float:
+    """Half the distance from 1 to the next larger number; 2**-8 for bfloat16, which numpy's finfo does not know."""
+    return 2.0**-8 if dtype.name == "bfloat16" else float(np.finfo(dtype).eps) / 2
+
+
+def widened(array: Array) -> Array:
+    """16-bit data as float32, which holds them exactly; anything else as it is."""
+    return array.astype(np.float32) if array.dtype.name in HALF else array
 
 
 def as_data(what: str, given: object) -> Array:

@@ -19,9 +19,10 @@ from convbench.problem import Problem
 QUIET = {
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"),
     "OMP_WAIT_POLICY": "passive",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }
-"""Environment of a process that measures: libraries keep to the threads they are told, and idle threads do not spin,
-which would slow down whichever backend is sampled next."""
+"""Environment of a process that measures: libraries keep to the threads they are told; idle threads do not spin, which
+would slow down whichever backend is sampled next; JAX leaves the others memory on the device."""
 
 
 class Processes:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from convbench.errors import ArgumentError, UnsupportedError
-from convbench.problem import Array
+from convbench.problem import HALF, Array, unit_roundoff, widened
 
 Pass = tuple[Array, Array]
 
@@ -16,13 +16,16 @@ Pass = tuple[Array, Array]
 def separate(kernel: Array, rtol: float | None = None) -> list[Pass]:
     """The (column, row) pairs whose outer products add up to the kernel; at least one pair, the largest first.
 
-    kernel: 1-D (becomes one row) or 2-D, real or complex; the factors have its dtype (float64 for integers).
+    kernel: 1-D (becomes one row) or 2-D, real or complex; the factors have its dtype (float64 for integers, float32 for
+    16-bit numbers).
     rtol: what may be left out, in Frobenius norm relative to the kernel's; by default what rounding the kernel to
     its dtype may have added. A rank-1 kernel of integers, or of integers over a power of two, is split exactly.
     Raises ArgumentError for a kernel that is empty, not finite, or has more than two axes.
     """
     kernel = np.atleast_1d(np.asarray(kernel))
-    kernel = kernel if kernel.dtype.kind in "fc" else kernel.astype(np.float64)
+    real = kernel.dtype.kind in "fc" or kernel.dtype.name in HALF
+    kernel = kernel if real else kernel.astype(np.float64)
+    u, kernel = unit_roundoff(kernel.real.dtype), widened(kernel)
     if kernel.ndim > 2 or kernel.size == 0 or not np.isfinite(kernel).all():
         raise ArgumentError(f"kernel must be finite with 1 or 2 axes and not empty, got shape {kernel.shape}")
     one = np.ones(1, kernel.dtype)
@@ -37,8 +40,8 @@ def separate(kernel: Array, rtol: float | None = None) -> list[Pass]:
     # In double precision and scaled to about 1: no product overflows, and only the result is rounded to the dtype.
     scale = 2.0 ** int(np.frexp(largest)[1] - 1)
     scaled = (kernel / scale).astype(np.result_type(kernel.dtype, np.float64))
-    found = _integer_pass(scaled) or _pivot_pass(scaled, 4 * _unit_roundoff(kernel) if rtol is None else rtol)
-    passes = [found] if found else _svd_passes(scaled, _default_rtol(kernel) if rtol is None else rtol)
+    found = _integer_pass(scaled) or _pivot_pass(scaled, 4 * u if rtol is None else rtol)
+    passes = [found] if found else _svd_passes(scaled, _default_rtol(kernel, u) if rtol is None else rtol)
     return [(column.astype(kernel.dtype), (row * scale).astype(kernel.dtype)) for column, row in passes]
 
 
@@ -71,15 +74,10 @@ def worthwhile_passes(kernel: Array) -> list[Pass]:
     return passes
 
 
-def _unit_roundoff(kernel: Array) -> float:
-    eps: float = np.finfo(kernel.dtype).eps
-    return float(eps) / 2
-
-
-def _default_rtol(kernel: Array) -> float:
+def _default_rtol(kernel: Array, u: float) -> float:
     # Rounding a kernel of exact rank r to its dtype adds at most u in relative Frobenius norm; the 4 leaves room for
     # having been computed in that dtype. The second term is what the SVD itself adds, as in numpy's matrix_rank.
-    return 4 * _unit_roundoff(kernel) + max(kernel.shape) * float(np.finfo(np.float64).eps)
+    return 4 * u + max(kernel.shape) * float(np.finfo(np.float64).eps)
 
 
 def _integer_pass(kernel: Array) -> Pass | None:

@@ -20,8 +20,9 @@ from typing import Any
 from convbench import machine, recorded
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
-from convbench.ceilings import FILE, read_ceilings
+from convbench.ceilings import FILE, Place, read_ceilings
 from convbench.cell import GROWS_WITH_AREA, Cell, Progress
+from convbench.cuda.facts import devices
 from convbench.disturbance import changes
 from convbench.entries import cell_entry, cell_key, run_entry
 from convbench.errors import ArgumentError, ConvbenchError
@@ -150,20 +151,21 @@ def _measure_ceilings(groups: list[Group], folder: Path, root: Path, tell: Calla
 
     Returns what the user should know; the run goes on without them.
     """
-    needed = {problem.threads for _, problem, _ in groups if problem.device == "cpu"}
+    needed: set[Place] = {problem.threads for _, problem, _ in groups if problem.device == "cpu"}
+    needed |= {problem.device for _, problem, _ in groups} & {f"cuda:{one.index}" for one in devices()}
 
     def missing() -> list[str]:
         try:
-            return [str(n) for n in sorted(needed - read_ceilings(folder / FILE, folder.name).keys())]
+            return sorted(map(str, needed - read_ceilings(folder / FILE, folder.name).keys()))
         except (ValueError, OSError):
-            return list(map(str, needed))
+            return sorted(map(str, needed))
 
-    threads = missing()
-    if not threads:
+    places = missing()
+    if not places:
         return []
     tell("ceilings of this machine, once: about 10 s")
     command = [sys.executable, "-m", "convbench", "machine", "--ceilings", "--json"]
-    command += [argument for n in threads for argument in ("--threads", n)]
+    command += [text for place in places for text in ("--threads" if place.isdigit() else "--device", place)]
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=CEILINGS_SECONDS)
         told = done.stderr.replace(str(root), ".").splitlines() or [f"exit status {done.returncode}"]

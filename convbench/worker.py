@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from convbench import recorded
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
-from convbench.cell import AGAIN
 from convbench.coldstart import cold_start
+from convbench.cuda.faults import DeviceLostError
 from convbench.errors import ConvbenchError
 from convbench.evidence import EvidenceFile
 from convbench.grid import get_preset
@@ -68,7 +68,9 @@ class Worker:
                     return text, None, ""
                 if kind == "error":
                     raise ConvbenchError(text)
-                last = text.removesuffix(AGAIN).rpartition(" ")[2]
+                if kind == "lost":
+                    return {}, at, text
+                last = text.rpartition(" ")[2]
                 at = last if last in {b.name for b in backends} else at
                 tell(text)
         except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -102,3 +104,6 @@ def _work(pipe: Connection, path: Path, preset: str, run: str, process: int) -> 
             return
         except ConvbenchError as error:
             pipe.send(("error", str(error)))
+        except DeviceLostError as fault:  # a new process may find the device again
+            pipe.send(("lost", str(fault)))
+            return

@@ -76,6 +76,7 @@ def test_the_choices_are_those_of_the_package() -> None:
 
     assert cli.MODES == problem.MODES
     assert cli.DTYPES == problem.DTYPES
+    assert cli.EVERY_DTYPE == problem.EVERY_DTYPE
     assert tuple(grid.PRESETS) == cli.PRESETS
 
 

@@ -24,7 +24,7 @@ def classes():
         return {
             f"{name}.{cls}": getattr(importlib.import_module(f"benchmarks.{name}"), cls)
             for name, cls in [
-                ("image", "Image"), ("image", "Complex"), ("image", "Threads"), ("image", "Cuda"),
+                ("image", "Image"), ("image", "Complex"), ("image", "Threads"), ("image", "Cuda"), ("image", "CudaDtypes"),
                 ("signal", "Signal"), ("signal", "Cuda"), ("rows", "Rows"),
             ]
         }  # fmt: skip
@@ -65,7 +65,7 @@ def test_layouts():
 
 def test_unknown_preset():
     with pytest.raises(
-        ArgumentError, match="unknown preset 'quik'; allowed: quick, standard, full. Did you mean 'quick'"
+        ArgumentError, match="unknown preset 'quik'; allowed: quick, standard, gpu, full. Did you mean 'quick'"
     ):
         get_preset("quik")
 

@@ -15,7 +15,7 @@ from convbench.verdict import Verdict
 class Off:
     """The definition in higher precision, rounded, with every sample off by so many ulp of the largest output."""
 
-    name, deterministic = "off", True
+    name, deterministic, precision = "off", True, "full"
 
     def __init__(self, problem: Problem, kernel: np.ndarray, ulp: float) -> None:
         self.problem, self.kernel, self.ulp = problem, kernel, ulp

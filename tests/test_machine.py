@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+from fake_cuda import FakeDriver
 
 from convbench import ceilings, machine
 from convbench.backends import base, list_backends
@@ -32,11 +31,11 @@ def test_describe_survives_a_system_that_shows_nothing(monkeypatch) -> None:
     monkeypatch.setattr(machine, "_read", lambda _: None)
     monkeypatch.setattr(machine, "_CPU", Path("/nowhere"))
     monkeypatch.setattr(machine, "_cpuinfo", lambda: {"model name": ""})
-    monkeypatch.setattr(machine.shutil, "which", lambda _: None)
+    monkeypatch.setattr(machine, "devices", list)
     found = machine.describe()
     assert found["caches"] == found["simd"] == "unknown"
     assert found["turbo"].startswith("unknown")
-    assert found["gpu"] == "none found by nvidia-smi"
+    assert found["gpu"] == "none found by the NVIDIA driver"
 
 
 def test_describe_imports_no_framework() -> None:
@@ -97,14 +96,17 @@ def test_virtual_machines_of_one_name_on_other_processors_are_other_machines(mon
         assert machine.describe()["cpu"] == f"AMD EPYC (family {family}, model 17)"
 
 
-def test_gpus_are_named_by_nvidia_smi(tmp_path: Path, monkeypatch) -> None:
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\necho 'NVIDIA X, 1024 MiB, 1.2'\necho 'NVIDIA Y, 2048 MiB, 1.2'\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert machine.describe()["gpu"] == "cuda:0 NVIDIA X, 1024 MiB, 1.2; cuda:1 NVIDIA Y, 2048 MiB, 1.2"
-    program.write_text("#!/bin/sh\nexit 9\n")
-    assert machine.describe()["gpu"] == "none found by nvidia-smi"
+def test_devices_are_named_as_the_driver_does(monkeypatch) -> None:
+    driver = FakeDriver("NVIDIA X", "NVIDIA Y")
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    first, second = machine.describe()["gpu"].split("; ")
+    assert first == "cuda:0 NVIDIA X, 1024 MiB, driver 580.1, CUDA up to 13.0"
+    assert second.startswith("cuda:1 NVIDIA Y")
+    assert machine.conditions()["cuda:1_temperature_c"] == 40
+    monkeypatch.setattr(machine, "_cpuinfo", lambda: {"model name": "AMD EPYC", "cpu family": "25", "model": "17"})
+    assert machine.machine_name().endswith("-family25-model17-nvidia-x")
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert machine.describe()["gpu"] == "none found by the NVIDIA driver"
 
 
 def _system(monkeypatch, files: dict[str, str]) -> None:

@@ -53,7 +53,7 @@ def test_ints_are_one_axis():
         (((4, 4, 3), (3, 3, 3)), "1 or 2 axes"),
         ((("a",), (3,)), "an int or a tuple of ints"),
         (((4.5, 4), (3, 3)), "an int or a tuple of ints"),
-        ((4, 3, "float16"), "unknown dtype 'float16'; allowed: float32"),
+        ((4, 3, "float8"), "unknown dtype 'float8'; allowed: float32"),
         ((4, 3, "object"), "unknown dtype 'object'"),
         ((4, 3, "float32", "sme"), "Did you mean 'same'"),
         ((4, 3, "float32", "same", "gpu"), "unknown device 'gpu'; allowed: cpu, cuda:0"),

@@ -30,7 +30,7 @@ def points(cells: pd.DataFrame, measure: str = ULP) -> pd.DataFrame:
     measure: ULP or BOUND. Adds error (that column), front (none that is as fast is as accurate) and reduced (calculated
     with fewer bits than float32 has).
     """
-    rows = measured(cells)
+    rows = measured(cells, reduced=True)
     rows = rows.assign(error=rows[measure].astype(float) if measure in rows else np.nan)
     rows = rows[np.isfinite(rows["error"]) & (rows["error"] >= 0)]
     rows = rows.sort_values([*QUESTION, "execute_s", "error", "backend"], kind="stable").reset_index(drop=True)

@@ -35,6 +35,7 @@ _NUMBERS = {
     "load_s": "load_seconds", "store_s": "store_seconds", "error_over_bound": "error_over_bound",
     "error_ulp": "error_ulp", "evidence_memory": "peak_memory_bytes", "startup_s": "startup_seconds",
     "first_plan_s": "first_plan_seconds", "first_execute_s": "first_execute_seconds",
+    "cold_s": "cold_seconds", "wall_s": "wall_seconds", "graph_s": "graph_seconds",
 }  # fmt: skip
 LONGEST = 1e9
 """Seconds: thirty years are no time that was measured, and sums of such numbers overflow."""
@@ -74,6 +75,9 @@ class Line(msgspec.Struct, tag_field="kind", tag="cell", gc=False):
     startup_seconds: float | None = None
     first_plan_seconds: float | None = None
     first_execute_seconds: float | None = None
+    cold_seconds: float | None = None
+    wall_seconds: float | None = None
+    graph_seconds: float | None = None
 
 
 class Full(Line, tag="cell", gc=False):

@@ -12,10 +12,13 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from convbench.ceilings import Place
+from convbench.problem import EVERY_DTYPE
+
 Ceilings = Mapping[str, float]
 
 COLUMNS = ("intensity", "attained", "ceiling", "share")
-_REAL = {"float32": "float32", "float64": "float64", "complex64": "float32", "complex128": "float64"}
+_REAL = {"complex64": "float32", "complex128": "float64"}
 _METHODS = ("direct", "separable", "fft")
 # Where image and output lie: the first cache that holds both, with its bandwidth, else memory.
 _LEVELS = (("l2_bytes", "copy_l2"), ("l3_bytes", "copy_l3"))
@@ -55,7 +58,7 @@ def ceiling(method: str, intensity: float, moved: float, dtype: str, known: Ceil
 
     intensity: operations a byte. moved: bytes of image and output. None where the ceilings needed are not known.
     """
-    peak = known.get(f"{'fft' if method == 'fft' else 'fma'}_{_REAL[dtype]}")
+    peak = known.get(f"{'fft' if method == 'fft' else 'fma'}_{_REAL.get(dtype, dtype)}")
     rate = known.get(bandwidth(moved, known))
     return None if peak is None or rate is None else min(peak, intensity * rate)
 
@@ -65,11 +68,11 @@ def bandwidth(moved: float, known: Ceilings) -> str:
     return next((name for size, name in _LEVELS if moved < known.get(size, 0) and name in known), "copy")
 
 
-def roofline(cells: pd.DataFrame, ceilings: Mapping[int, Ceilings]) -> pd.DataFrame:
+def roofline(cells: pd.DataFrame, ceilings: Mapping[Place, Ceilings]) -> pd.DataFrame:
     """The cells with the columns intensity (FLOP/byte), attained, ceiling (GFLOP/s) and share (attained / ceiling).
 
-    ceilings: by number of threads. NaN where something is not known: another family, device, dtype or layout, no
-    ceilings for so many threads, no time.
+    ceilings: by number of threads, or device. NaN where something is not known: another family, dtype or layout, no
+    ceilings for so many threads or of the device, no time.
     """
     names = ["layout", "image", "kernel", "dtype", "device", "threads", "family", "backend", "execute_s"]
     rows = [_row(ceilings, *values) for values in cells[names].itertuples(index=False, name=None)]
@@ -77,15 +80,15 @@ def roofline(cells: pd.DataFrame, ceilings: Mapping[int, Ceilings]) -> pd.DataFr
 
 
 def _row(
-    ceilings: Mapping[int, Ceilings],
+    ceilings: Mapping[Place, Ceilings],
     layout: str, image: int, kernel: int, dtype: str, device: str, threads: int, family: str, backend: str,
     seconds: float,
 ) -> tuple[float | None, ...]:  # fmt: skip
     method = counted_as(family, backend)
-    if method is None or device != "cpu" or dtype not in _REAL or layout not in ("image", "signal", "rows"):
+    if method is None or dtype not in EVERY_DTYPE or layout not in ("image", "signal", "rows"):
         return (None,) * len(COLUMNS)
     work, moved = operations(method, layout, image, kernel, dtype), bytes_moved(layout, image, dtype)
-    most = ceiling(method, work / moved, moved, dtype, ceilings.get(threads, {}))
+    most = ceiling(method, work / moved, moved, dtype, ceilings.get(threads if device == "cpu" else device, {}))
     attained = work / seconds / 1e9 if seconds > 0 else None
     return work / moved, attained, most, attained / most if attained and most else None
 

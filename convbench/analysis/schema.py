@@ -17,7 +17,7 @@ TEXT = ("layout", "backend", "dtype", "mode", "device")
 WHOLE = ("image", "kernel", "threads")
 SECONDS = (
     "execute_s", "execute_low_s", "execute_high_s", "one_shot_s", "plan_s", "load_s", "store_s",
-    "first_plan_s", "first_execute_s",
+    "first_plan_s", "first_execute_s", "cold_s", "wall_s", "graph_s",
 )  # fmt: skip
 COLUMNS = (
     *WHERE, "date", "layout", "backend", "family", "library", "library_version",
@@ -36,13 +36,20 @@ def fits(name: str, value: object) -> bool:
     return type(value) is str
 
 
-def measured(cells: pd.DataFrame) -> pd.DataFrame:
+def measured(cells: pd.DataFrame, reduced: bool = False) -> pd.DataFrame:
     """The rows that may be shown as a measurement: evidence says ok, and there is a time.
 
-    No evidence, no point on a plot.
+    No evidence, no point on a plot. reduced: also those of reduced precision, which compete with no other: their
+    results are worse than the dtype says.
     """
     time = cells["execute_s"]
-    return cells[(cells["status"] == "ok") & (time > 0) & (time < float("inf"))]
+    rows = cells[(cells["status"] == "ok") & (time > 0) & (time < float("inf"))]
+    return rows if reduced else rows[~of_reduced_precision(rows["backend"])]
+
+
+def of_reduced_precision(backends: pd.Series) -> pd.Series:
+    """Which names say that factors are rounded to TF32."""
+    return backends.str.contains("tf32", case=False, regex=False)
 
 
 def family_order(families: pd.Series) -> list[str]:

@@ -24,7 +24,7 @@ from convbench.analysis.asvfile import AsvFile, load_benchmarks, read_asv_file
 from convbench.analysis.journal import LONGEST, Evidence, Record, read_evidence, timed
 from convbench.analysis.medians import median_intervals
 from convbench.analysis.schema import CELL, COLUMNS, PAIR_COLUMNS, SECONDS, TEXT, WHERE, WHOLE
-from convbench.ceilings import FILE, Ceilings, read_ceilings
+from convbench.ceilings import FILE, Ceilings, Place, read_ceilings
 from convbench.errors import StorageError
 from convbench.evidence import SUFFIX
 
@@ -54,7 +54,7 @@ class Results:
     gate: one row for each backend x ndim x dtype that was judged. machines: name -> asv's machine file.
     pairs: one row for each A/A pair, columns as in schema.PAIR_COLUMNS.
     runs: ((machine, commit, env), run record). problems: (file, what was wrong with it).
-    ceilings: name of a machine -> number of threads -> its measured peaks.
+    ceilings: name of a machine -> number of threads, or device -> its measured peaks.
     """
 
     cells: pd.DataFrame
@@ -62,7 +62,7 @@ class Results:
     machines: dict[str, dict[str, Any]]
     runs: list[tuple[Where, Record]]
     problems: list[tuple[str, str]]
-    ceilings: dict[str, dict[int, Ceilings]] = field(default_factory=dict)
+    ceilings: dict[str, dict[Place, Ceilings]] = field(default_factory=dict)
     pairs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(PAIR_COLUMNS)))
 
 
@@ -314,7 +314,7 @@ def _now() -> pd.Timestamp:
 
 def _ceilings(
     root: Path, folders: dict[str, tuple[Path, str]], problems: list[tuple[str, str]]
-) -> dict[str, dict[int, Ceilings]]:
+) -> dict[str, dict[Place, Ceilings]]:
     found = {}
     for label, (folder, machine) in folders.items():
         try:

@@ -47,6 +47,15 @@ BUILT_IN = (
     "keras_conv:KerasTensorflow",
     "keras_conv:KerasTorch",
     "keras_conv:KerasJax",
+    "torch_conv:TorchBenchmark",
+    "torch_conv:TorchTf32",
+    "torch_overlap:TorchOverlap",
+    "cupy_conv:CupyDirect",
+    "cupy_conv:CupyFft",
+    "cupy_conv:CupyOa",
+    "cupy_conv:CupyNdimage",
+    "numba_cuda:NumbaCudaDirect",
+    "numba_cuda:NumbaCudaSeparable",
 )
 
 

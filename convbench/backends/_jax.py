@@ -1,4 +1,5 @@
-"""What the JAX backends share: its start on one thread, 64-bit types only while they are needed, and the plan."""
+"""What the JAX backends share: devices, its start on one thread, 64-bit types only while they are needed, and the
+plan."""
 
 from __future__ import annotations
 
@@ -10,16 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from convbench.backends.base import Backend, Plan
+from convbench.backends.base import Backend, Plan, distribution_version
+from convbench.cuda.facts import devices, why_none
+from convbench.cuda.stream import HostStream
 from convbench.problem import Array, Problem
+
+_PLUGINS = {"jax-cuda13-plugin": "13", "jax-cuda12-plugin": "12"}
 
 
 class JaxBackend(Backend):
     library = "jax"
     module = "jax"
     extra = "jax"
+    devices = ("cpu", "cuda")
 
     def limits(self, problem: Problem) -> str | None:
+        if problem.device != "cpu":
+            return _no_device(problem)
         if "jax" not in sys.modules or _cpu.cache_info().currsize or os.environ.get("NPROC") == "1":
             return None
         config = sys.modules["jax"].config
@@ -33,6 +41,27 @@ class JaxBackend(Backend):
             )
         config.update("jax_num_cpu_devices", before)
         return None
+
+
+def _no_device(problem: Problem) -> str | None:
+    """Why JAX cannot use this device; nothing of CUDA is initialised."""
+    built = next((version for name, version in _PLUGINS.items() if distribution_version(name)), None)
+    if built is None:
+        return "JAX is installed without CUDA here: pip install 'jax[cuda13]' (or cuda12, for an older driver)"
+    found = devices()
+    if not found:
+        return why_none("jax", built)
+    if problem.device_index >= len(found):
+        return f"there are {len(found)} CUDA devices, so there is no {problem.device}; see `convbench machine`"
+    return None
+
+
+def _device(problem: Problem) -> Any:
+    if problem.device == "cpu":
+        return _cpu()
+    import jax
+
+    return jax.devices("cuda")[problem.device_index]
 
 
 @functools.cache
@@ -56,29 +85,41 @@ def compiled(function: Callable[[Any, Any], Any], problem: Problem, ahead: tuple
     import jax
 
     shapes = (problem.image_shape, problem.kernel_shape)
-    given = [_on_cpu(np.zeros((*ahead, *shape), problem.dtype)) for shape in shapes]
+    given = [_put(np.zeros((*ahead, *shape), problem.dtype), problem) for shape in shapes]
     with jax.enable_x64(True):
         return jax.jit(function).lower(*given).compile()
 
 
-def _on_cpu(array: Array) -> Any:
+def _put(array: Array, problem: Problem) -> Any:
     import jax
 
     with jax.enable_x64(True):
-        return jax.device_put(array, _cpu())
+        return jax.device_put(array, _device(problem))
 
 
 class JaxPlan(Plan):
+    """JAX runs ahead of the host everywhere: on the CPU a call is waited for; on a device the stream waits."""
+
     def __init__(self, problem: Problem, kernel: Array, run: Any, ahead: tuple[int, ...] = ()) -> None:
         super().__init__(problem)
         self.ahead, self.run = ahead, run
         self.kernel = self.load(kernel)
+        self.latest = self.kernel
+        if problem.device != "cpu":
+            self.stream = HostStream(problem.device_index, self._wait, self._overwrite)
 
     def load(self, image: Array) -> Any:
-        return _on_cpu(image.reshape(*self.ahead, *image.shape))
+        return _put(image.reshape(*self.ahead, *image.shape), self.problem).block_until_ready()
 
     def execute(self, data: Any) -> Any:
-        return self.run(data, self.kernel).block_until_ready()
+        self.latest = self.run(data, self.kernel)
+        return self.latest if self.stream else self.latest.block_until_ready()
 
     def store(self, result: Any) -> Array:
         return np.asarray(result).reshape(self.problem.output_shape)
+
+    def _wait(self) -> None:
+        self.latest.block_until_ready()
+
+    def _overwrite(self) -> None:
+        raise NotImplementedError("JAX has no events, so that no cold time is taken of it")

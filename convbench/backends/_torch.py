@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
+
+import numpy as np
 
 from convbench.backends.base import Backend, Plan
+from convbench.cuda.facts import why_none
+from convbench.cuda.stream import TorchStream
 from convbench.problem import Array, Problem
 
 
@@ -13,7 +17,7 @@ class TorchBackend(Backend):
 
     library = "torch"
     module = "torch"
-    devices = ("cpu", "cuda")
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda")
     threaded = True
 
     def limits(self, problem: Problem) -> str | None:
@@ -23,14 +27,22 @@ class TorchBackend(Backend):
 
         if torch.version.cuda is None:
             return f"torch {torch.__version__} is built without CUDA: install a CUDA build of torch, or use device cpu"
-        found, wanted = torch.cuda.device_count(), int(problem.device.partition(":")[2])
+        found, wanted = torch.cuda.device_count(), problem.device_index
+        if not found:
+            return why_none("torch", torch.version.cuda)
         if wanted >= found:
             return f"torch finds {found} CUDA devices, so there is no {problem.device}; see `convbench machine`"
         return None
 
 
 class TorchPlan(Plan):
-    """Moves images to the device and results back; subclasses convolve tensors of shape (1, 1, *image_shape)."""
+    """Moves images to the device and results back; subclasses convolve tensors of shape (1, 1, *image_shape).
+
+    benchmark: whether cuDNN tries its algorithms and keeps the quickest; tf32: whether it rounds factors to 11 bits.
+    """
+
+    benchmark: ClassVar[bool] = False
+    tf32: ClassVar[bool] = False
 
     def __init__(self, problem: Problem) -> None:
         import torch
@@ -38,30 +50,40 @@ class TorchPlan(Plan):
         super().__init__(problem)
         self.torch = torch
         self.on_cuda = problem.device != "cpu"
+        if self.on_cuda:
+            self.stream = TorchStream(problem.device_index)
 
     def tensor(self, array: Array) -> Any:
         plain = array.flags.carray and min(array.strides) > 0  # torch takes no negative ones, and warns of read-only
-        return self.torch.from_numpy(array if plain else array.copy()).to(self.problem.device)[None, None]
+        array = array if plain else array.copy()
+        if array.dtype.name == "bfloat16":
+            found = self.torch.from_numpy(array.view(np.int16)).view(self.torch.bfloat16)
+        else:
+            found = self.torch.from_numpy(array)
+        return found.to(self.problem.device)[None, None]
 
     def load(self, image: Array) -> Any:
         return self.tensor(image)
 
     def execute(self, data: Any) -> Any:
         torch = self.torch
-        if torch.get_num_threads() != self.problem.threads:
+        if self.on_cuda:
+            cudnn = torch.backends.cudnn
+            if (
+                cudnn.benchmark != self.benchmark or cudnn.allow_tf32 != self.tf32
+            ):  # asked first: to set them takes longer
+                cudnn.benchmark, cudnn.allow_tf32 = self.benchmark, self.tf32
+        elif torch.get_num_threads() != self.problem.threads:
             torch.set_num_threads(self.problem.threads)
         with torch.inference_mode():
-            if not self.on_cuda:
-                return self.convolve(data)
-            with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
-                found = self.convolve(data)
-            torch.cuda.synchronize(found.device)
-            return found
+            return self.convolve(data)
 
     def convolve(self, data: Any) -> Any:
         """The convolution, on the device, shape (1, 1, *output_shape)."""
         raise NotImplementedError
 
     def store(self, result: Any) -> Array:
-        array: Array = result[0, 0].cpu().numpy()
-        return array
+        found = result[0, 0].cpu()
+        if self.problem.dtype == "bfloat16":
+            return found.view(self.torch.int16).numpy().view("bfloat16")  # type: ignore[no-any-return]
+        return found.numpy()  # type: ignore[no-any-return]

@@ -18,16 +18,20 @@ import functools
 import importlib.metadata
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from convbench.convention import Convention
 from convbench.errors import ArgumentError, UnsupportedError
-from convbench.problem import DTYPES, Array, Problem
+from convbench.problem import DTYPES, HALF, Array, Problem
+
+if TYPE_CHECKING:
+    from convbench.cuda.stream import Stream
 
 Family = Literal["direct", "separable", "fft", "framework"]
 Rounding = Literal["direct", "separable", "fft"]
+Precision = Literal["full", "tf32"]
 FAMILIES: tuple[Family, ...] = ("direct", "separable", "fft", "framework")
 
 
@@ -38,6 +42,8 @@ class Plan(ABC):
     """
 
     problem: Problem
+    stream: Stream | None = None
+    """The device's queue that execute puts its work on, and does not wait for; None: what returns is done."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -56,7 +62,16 @@ class Plan(ABC):
 
     def timed(self, data: Any) -> Callable[[], object]:
         """What the sampler calls: one execution on loaded data. It may have a clock of its own, see measure.sample."""
-        return functools.partial(self.execute, data)
+        if self.stream is None:
+            return functools.partial(self.execute, data)
+        from convbench.cuda.clock import on_stream
+
+        return on_stream(self.execute, data, self.stream)
+
+    def wait(self) -> None:
+        """Until everything is done that execute has begun."""
+        if self.stream is not None:
+            self.stream.wait()
 
     def __call__(self, image: Array) -> Array:
         if image.shape != self.problem.image_shape:
@@ -92,6 +107,8 @@ class Backend(ABC):
     """The extra of convbench that brings the library, None where it is not one."""
     rounding: ClassVar[Rounding]
     """Which error bound the gate applies: see bounds.py."""
+    precision: ClassVar[Precision] = "full"
+    """What its products are made of: tf32, factors rounded to 11 bits, is reduced precision wherever it is shown."""
     convention: ClassVar[Convention] = Convention(flips=True)
     """What the library's raw operation computes, before this backend corrects it."""
     ndims: ClassVar[tuple[int, ...]] = (1, 2)
@@ -153,7 +170,8 @@ class Backend(ABC):
         kernel = np.asarray(kernel)
         if kernel.shape != problem.kernel_shape:
             raise ArgumentError(f"the problem's kernel has shape {problem.kernel_shape}, got {kernel.shape}")
-        if not np.can_cast(kernel.dtype, problem.dtype, casting="same_kind"):
+        half = {kernel.dtype.name, problem.dtype} & set(HALF)  # numpy casts bfloat16 to nothing of the same kind
+        if kernel.dtype.kind == "c" if half else not np.can_cast(kernel.dtype, problem.dtype, casting="same_kind"):
             raise ArgumentError(
                 f"a {kernel.dtype} kernel cannot become {problem.dtype} without loss; use a {kernel.dtype} problem"
             )

@@ -3,7 +3,8 @@
 Requires torch. The operations correlate, so the kernel is flipped in the plan; complex dtypes are torch's own and do
 not conjugate. On the CPU the image goes through the operation in strips: torch copies what it works on 16-fold
 (float32) or kernel-size-fold (float64), and only that of a strip stays in the cache: up to 40 times quicker than one
-call. On CUDA it is one call, with TF32 off.
+call. On CUDA it is one call of cuDNN, which chooses its algorithm by rules (torch) or by trying all of them at the
+first call of a geometry (torch-benchmark); TF32 is off but in torch-tf32, whose results are of reduced precision.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import itertools
 import math
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from convbench.backends._torch import TorchBackend, TorchPlan
 from convbench.backends.base import Plan
 from convbench.convention import Convention
-from convbench.problem import Array, Problem
+from convbench.problem import DTYPES, EVERY_DTYPE, Array, Problem
 from convbench.separate import worthwhile_passes
 
 Zeros = tuple[int, int]  # before, after
@@ -34,9 +35,31 @@ class TorchConv(TorchBackend):
     family = "framework"
     rounding = "direct"
     convention = Convention(flips=False, offset="k//2")
+    dtypes: ClassVar[tuple[str, ...]] = EVERY_DTYPE
 
     def make_plan(self, problem: Problem, kernel: Array) -> Plan:
         return _ConvPlan(problem, [[kernel]])
+
+
+class TorchBenchmark(TorchConv):
+    name = "torch-benchmark"
+    devices = ("cuda",)
+
+    def make_plan(self, problem: Problem, kernel: Array) -> Plan:
+        plan = _BenchmarkPlan(problem, [[kernel]])
+        plan.execute(plan.load(problem.image()))  # cuDNN tries its algorithms
+        plan.wait()
+        return plan
+
+
+class TorchTf32(TorchConv):
+    name = "torch-tf32"
+    devices = ("cuda",)
+    dtypes = ("float32",)
+    precision = "tf32"
+
+    def make_plan(self, problem: Problem, kernel: Array) -> Plan:
+        return _Tf32Plan(problem, [[kernel]])
 
 
 class TorchSeparable(TorchBackend):
@@ -68,6 +91,14 @@ class _ConvPlan(TorchPlan):
         return data
 
 
+class _BenchmarkPlan(_ConvPlan):
+    benchmark = True
+
+
+class _Tf32Plan(_ConvPlan):
+    tf32 = True
+
+
 class _Conv:
     """One kernel on an image of any size, in the problem's mode."""
 
@@ -77,7 +108,8 @@ class _Conv:
         self.kernel, self.on_cuda = plan.tensor(np.flip(kernel)), plan.on_cuda
         # An axis on which this kernel has length 1 and the problem's has not is left to the term's other kernel.
         self.zeros = [z if k > 1 else (0, 0) for z, k in zip(problem.padding, kernel.shape, strict=True)]
-        self.unfolded = kernel.nbytes if problem.real_dtype == np.float64 else 0  # oneDNN has float32 only
+        wide = problem.dtype in DTYPES and problem.real_dtype == np.float64
+        self.unfolded = kernel.nbytes if wide else 0  # oneDNN has nothing wider than float32
 
     def __call__(self, data: Any) -> Any:
         sizes, lengths = data.shape[2:], self.kernel.shape[2:]

@@ -31,19 +31,27 @@ _AXES = {ULP: "largest error seen, ulp", BOUND: "largest error seen / its bound"
 _MEASURES = {ULP: "Error in units in the last place", BOUND: "Error / bound"}
 
 
-def section(found: Sequence[Set], look: Mapping[str, Style]) -> dict[str, Any] | None:
-    """What accuracy.html shows: the usual set and those of other dtypes and devices; None where no error is known."""
+def section(
+    found: Sequence[Set], look: Mapping[str, Style], reduced: pd.DataFrame | None = None
+) -> dict[str, Any] | None:
+    """What accuracy.html shows: the usual set and those of other dtypes and devices; None where no error is known.
+
+    reduced: cells of reduced precision, which are shown here beside those of their set.
+    """
     usual = {name: value for name, value in sets.USUAL.items() if name not in _FREE}
     chosen = [s for s in found if all(getattr(s, name) == value for name, value in usual.items())] or found[:1]
-    made = [one for i, s in enumerate(chosen) if (one := _set(s, look, f"acc{i}"))]
+    made = [one for i, s in enumerate(chosen) if (one := _set(s, look, f"acc{i}", reduced))]
     if not made:
         return None
     return {"sets": made, "ulp": any(one["ulp"] for one in made), "reduced": any(one["reduced"] for one in made)}
 
 
-def _set(one: Set, look: Mapping[str, Style], prefix: str) -> dict[str, Any] | None:
-    image = sets.main_image(one)
-    rows = one.rows[one.rows["image"] == image]
+def _set(one: Set, look: Mapping[str, Style], prefix: str, reduced: pd.DataFrame | None) -> dict[str, Any] | None:
+    image, rows = sets.main_image(one), one.rows
+    if reduced is not None and len(reduced):
+        here = np.logical_and.reduce([reduced[name] == getattr(one, name) for name in sets.SET])
+        rows = pd.concat([rows, reduced[here]])
+    rows = rows[rows["image"] == image]
     known = {measure: points(rows, measure) for measure in (ULP, BOUND)}
     sizes = sorted({int(k) for table in known.values() for k in table["kernel"]})
     if not sizes:

@@ -131,7 +131,7 @@ class History:
         few = cells.loc[here, [*CELL, "status", "execute_s", "commit", "date"]]
         dates = few.groupby("commit", sort=True)["date"].max().sort_values(kind="stable", na_position="first")
         self.commits = [(str(c), "" if pd.isna(d) else f"{d:%Y-%m-%d}") for c, d in dates.items()]
-        self._rows = measured(few)
+        self._rows = measured(few, reduced=True)
         self._radices = {name: pd.Index(self._rows[name].unique()) for name in CELL}
         self._keys = self._key(self._rows)
         self._order = np.argsort(self._keys, kind="stable")

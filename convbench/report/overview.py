@@ -10,7 +10,7 @@ import pandas as pd
 from convbench.analysis.chooser_table import chooser_table
 from convbench.analysis.table import Results
 from convbench.errors import ArgumentError
-from convbench.report import about, accuracy, breakeven, figures, machine_page, sections, sets, words
+from convbench.report import about, accuracy, breakeven, devices, figures, machine_page, sections, sets, words
 from convbench.report.data import SetData
 from convbench.report.place import Place
 from convbench.report.sets import Set
@@ -30,7 +30,8 @@ def context(results: Results, places: list[Place], data: Mapping[str, list[SetDa
         "families": machine_page.families(main),
         "machines": [_machine(place) for place in places],
         "breakeven": breakeven.section(main.sets, main.look, main.noise),
-        "accuracy": accuracy.section(main.sets, main.look),
+        "accuracy": accuracy.section(main.sets, main.look, main.reduced),
+        "devices": devices.section(main),
         "legend": sets.legend(main.look),
         "counts": about.counts(pd.concat([place.cells[["status"]] for place in places])),
         "left_out": _left_out(places),

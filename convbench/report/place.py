@@ -14,7 +14,7 @@ from convbench.analysis.crossover import crossovers
 from convbench.analysis.noise import Noise, calibrate
 from convbench.analysis.regret import regret
 from convbench.analysis.roofline import Ceilings, roofline
-from convbench.analysis.schema import GROUP, WHERE, measured
+from convbench.analysis.schema import GROUP, WHERE, measured, of_reduced_precision
 from convbench.analysis.table import Results, Where
 from convbench.report import sections, sets
 from convbench.report.names import Names
@@ -29,6 +29,7 @@ class Place:
 
     slug: its name in files. label: its name for readers. cells: all of them. rows: the measured ones, with the columns
     of analysis.regret and analysis.roofline. rest: the same without the separable family, for a kernel that is not.
+    reduced: the measured ones of reduced precision, which take no part in these.
     every, without: who leads where, with and without that family. look: how each backend is drawn.
     """
 
@@ -38,13 +39,14 @@ class Place:
     cells: pd.DataFrame
     rows: pd.DataFrame
     rest: pd.DataFrame
+    reduced: pd.DataFrame
     noise: Noise
     crossings: pd.DataFrame
     every: Spans
     without: Spans
     sets: list[Set]
     look: dict[str, Style]
-    ceilings: Mapping[int, Ceilings]
+    ceilings: Mapping[int | str, Ceilings]
     machine: dict[str, Any]
     runs: list[dict[str, Any]]
     gate: pd.DataFrame
@@ -99,9 +101,11 @@ def decide(results: Results, where: Where, slug: str, label: str) -> Place:
     crossings = crossovers(contenders(cells), excess=noise.excess)
     every, without = sections.both_envelopes(cells, crossings)
     rows = roofline(regret(cells, noise), ceilings)
+    all_measured = measured(cells, reduced=True)
     return Place(
         where=where, slug=slug, label=label, cells=cells, rows=rows,
-        rest=regret(cells, noise, sections.SEPARABLE), noise=noise, crossings=crossings,
+        rest=regret(cells, noise, sections.SEPARABLE),
+        reduced=all_measured[of_reduced_precision(all_measured["backend"])], noise=noise, crossings=crossings,
         every=every, without=without, sets=sets.sets(rows), look=sets.styles_of(cells), ceilings=ceilings,
         machine=results.machines.get(where[0], {}), runs=[dict(run) for w, run in results.runs if w == where],
         gate=at(results.gate, where),

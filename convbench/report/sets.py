@@ -106,7 +106,9 @@ def leave_to_script(one: Set, marks: Mapping[int, list[Crossing]]) -> dict[str, 
     }  # fmt: skip
 
 
-def rooflines(found: list[Set], look: Mapping[str, Style], ceilings: Mapping[int, Ceilings]) -> dict[str, Any] | None:
+def rooflines(
+    found: list[Set], look: Mapping[str, Style], ceilings: Mapping[int | str, Ceilings]
+) -> dict[str, Any] | None:
     """The panels of the usual cells (one thread, float32) below the ceilings; None where either is not there.
 
     The rows of the sets have the columns of analysis.roofline.
@@ -161,7 +163,7 @@ def _one_shots(one: Set, image: int, look: Mapping[str, Style], prefix: str) -> 
 
 
 def styles_of(cells: pd.DataFrame) -> dict[str, Style]:
-    shown = measured(cells)
+    shown = measured(cells, reduced=True)
     order = family_order(shown["family"])
     pairs = {(f, b) for f, b in zip(shown["family"], shown["backend"], strict=True)}
     return styles(sorted(pairs, key=lambda p: (order.index(p[0]) if p[0] in order else len(order), p[1])))

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from convbench.analysis.crossover import Crossing
 from convbench.analysis.envelope import Span
 from convbench.analysis.noise import Noise
+from convbench.problem import EVERY_DTYPE
 
 LAYOUTS = {"image": "Images", "signal": "Signals", "rows": "Rows"}
-_DTYPES = ("float32", "float64", "complex64", "complex128")
 LAYOUT_MEANS = {
     "image": "an n × n image with a k × k kernel",
     "signal": "a signal of length n with a kernel of length k",
@@ -101,7 +101,7 @@ def set_title(layout: str, dtype: str, device: str, threads: int) -> str:
 
 def dtype_place(dtype: str) -> tuple[int, str]:
     """A sort key: the order in which people think of dtypes."""
-    return (_DTYPES.index(dtype) if dtype in _DTYPES else len(_DTYPES), dtype)
+    return (EVERY_DTYPE.index(dtype) if dtype in EVERY_DTYPE else len(EVERY_DTYPE), dtype)
 
 
 def things(layout: str, dtype: str, n: int) -> str:

@@ -13,7 +13,11 @@ from convbench.problem import Problem
 
 IMAGE, KERNEL = {1: (11,), 2: (7, 9)}, {1: (4,), 2: (4, 3)}
 # The libraries of an extra, and other interpreters, need not be there.
-INSTALLED = [b for b in list_backends() if "float64" in b.dtypes and (b.available() or not (b.extra or b.remote))]
+INSTALLED = [
+    b
+    for b in list_backends()
+    if {"float64", "cpu"} <= {*b.dtypes, *b.devices} and (b.available() or not (b.extra or b.remote))
+]
 WHOLE = [(b, d) for b in INSTALLED for d in b.ndims if b.family != "separable"]
 SEPARABLE = [(b, 2) for b in INSTALLED if 2 in b.ndims]
 named = pytest.mark.parametrize(("backend", "ndim"), WHOLE, ids=[f"{b.name}-{d}" for b, d in WHOLE])

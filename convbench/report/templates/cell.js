@@ -121,6 +121,7 @@
       ...term("Measured", row.measured), ...term("Sampling stopped", row.stopped));
     const phases = el("dl", {}, ...term("Amortised (execute)", seconds(row.execute_s)), ...term("99 % interval", between(row.execute_low_s, row.execute_high_s)),
       ...term("One-shot, warm", seconds(row.one_shot_s)), ...term("Plan, warm", seconds(row.plan_s)), ...term("First plan of a process, cold", seconds(row.first_plan_s)), ...term("First execute of a process, cold", seconds(row.first_execute_s)),
+      ...term("Second-level cache emptied before", seconds(row.cold_s)), ...term("As one graph", seconds(row.graph_s)), ...term("As the host sees it, waited for", seconds(row.wall_s)),
       ...term("Load", seconds(row.load_s)), ...term("Store", seconds(row.store_s)), ...term("Peak memory", bytes(row.peak_memory_bytes ?? NaN)), ...term("Share of ceiling", percent(row.share)),
       ...n ? term("Samples", `${row.samples.length}, of which ${n.outliers} beyond Tukey's fences; none was dropped`) : []);
     const figures = el("div", { class: "panels" });

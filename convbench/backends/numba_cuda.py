@@ -1,0 +1,180 @@
+"""numba-cuda: the direct sum and separable passes in tiles of shared memory, several outputs a thread.
+
+Requires numba-cuda. Kernels are compiled for a geometry of the kernel, not for its values. Sums are in the dtype, those
+of float16 in float32. Results lie in buffers that are used again once nobody holds them: to allocate takes longer than
+to convolve.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from convbench.backends.base import Backend, Plan
+from convbench.convention import Convention
+from convbench.cuda.facts import devices, why_none
+from convbench.cuda.stream import NumbaStream
+from convbench.problem import DTYPES, Array, Problem, Shape
+from convbench.separate import worthwhile_passes
+
+
+class _NumbaCuda(Backend):
+    library = "numba-cuda"
+    module = "numba"
+    extra = "cuda"
+    devices = ("cuda",)
+    ndims = (2,)
+
+    def limits(self, problem: Problem) -> str | None:
+        if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
+            return None
+        found = devices()  # of the driver: to ask numba would initialise CUDA
+        if not found:
+            return why_none("numba-cuda", self.version() or "?")
+        if problem.device_index >= len(found):
+            return f"there are {len(found)} CUDA devices, so there is no {problem.device}; see `convbench machine`"
+        return None
+
+
+class NumbaCudaDirect(_NumbaCuda):
+    name = "numba-cuda-direct"
+    family = "direct"
+    rounding = "direct"
+    dtypes = (*DTYPES, "float16")
+
+    def make_plan(self, problem: Problem, kernel: Array) -> Plan:
+        return DirectPlan(problem, kernel).ready()
+
+
+class NumbaCudaSeparable(_NumbaCuda):
+    name = "numba-cuda-separable"
+    family = "separable"
+    rounding = "separable"
+    dtypes = (*DTYPES, "float16")
+    convention = Convention(flips=True)
+
+    def make_plan(self, problem: Problem, kernel: Array) -> Plan:
+        return SeparablePlan(problem, kernel).ready()
+
+
+class _CudaPlan(Plan):
+    def __init__(self, problem: Problem) -> None:
+        from numba import cuda
+
+        super().__init__(problem)
+        self.cuda = cuda
+        cuda.select_device(problem.device_index)
+        self.stream = NumbaStream(problem.device_index)
+        self.buffers: dict[tuple[Shape, str], list[Any]] = {}
+
+    def ready(self) -> Plan:
+        """The plan, its device code compiled."""
+        self.execute(self.load(self.problem.image()))
+        self.wait()
+        return self
+
+    def load(self, image: Array) -> Any:
+        return self.cuda.to_device(np.ascontiguousarray(image))
+
+    def store(self, result: Any) -> Array:
+        array: Array = result.copy_to_host()
+        return array
+
+    def empty(self, shape: Shape, dtype: str) -> Any:
+        """An array on the device that nobody else holds."""
+        known = self.buffers.setdefault((shape, dtype), [])
+        for array in known:
+            if sys.getrefcount(array) == _UNUSED:
+                return array
+        known.append(self.cuda.device_array(shape, dtype))
+        return known[-1]
+
+    def sums(self, dtype: str) -> str:
+        return "float32" if dtype == "float16" else dtype
+
+
+class DirectPlan(_CudaPlan):
+    def __init__(self, problem: Problem, kernel: Array) -> None:
+        super().__init__(problem)
+        (top, _), (left, _) = problem.padding
+        self.correlate = _correlation(self, np.flip(kernel), problem.output_shape, (top, left))
+
+    def execute(self, data: Any) -> Any:
+        out = self.empty(self.problem.output_shape, self.problem.dtype)
+        self.correlate(data, out)
+        return out
+
+
+class SeparablePlan(_CudaPlan):
+    """Both passes in one kernel where a tile of the image fits in shared memory with its border, else one after
+    another."""
+
+    def __init__(self, problem: Problem, kernel: Array) -> None:
+        from convbench.backends._numba_cuda_kernels import separable
+
+        super().__init__(problem)
+        passes = [(np.flip(column), np.flip(row)) for column, row in worthwhile_passes(kernel)]
+        (top, _), (left, _) = problem.padding
+        sums = self.sums(problem.dtype)
+        # several terms are added up in the output, which float16 is too coarse for
+        alone = len(passes) == 1 or sums == problem.dtype
+        self.fused = separable(*problem.kernel_shape, sums) if alone else None
+        if self.fused:
+            grid = self.fused.grid(problem.output_shape)
+            columns, rows = (self.load(np.stack(taps).astype(sums)) for taps in zip(*passes, strict=True))
+            launch = self.fused.kernel[grid, self.fused.block]
+            self.run: Callable[[Any, Any], None] = lambda data, out: launch(data, columns, rows, out, top, left)
+            return
+        (k1, k2), (n1, _), (m1, m2) = problem.kernel_shape, problem.image_shape, problem.output_shape
+        steps: list[tuple[Callable[[Any, Any], None], Callable[[Any, Any], None]]] = []
+        for column, row in passes:
+            across = _correlation(self, row.reshape(1, k2).astype(sums), (n1, m2), (0, left))
+            down = _correlation(self, column.reshape(k1, 1).astype(sums), (m1, m2), (top, 0), add=bool(steps))
+            steps.append((across, down))
+
+        def run(data: Any, out: Any) -> None:
+            between = self.empty((n1, m2), sums)
+            whole = out if len(steps) == 1 or out.dtype == sums else self.empty((m1, m2), sums)
+            for across, down in steps:
+                across(data, between)
+                down(between, whole)
+            if whole is not out:
+                narrow(whole, out)
+
+        narrow = _correlation(self, np.ones((1, 1), sums), (m1, m2), (0, 0))
+        self.run = run
+
+    def execute(self, data: Any) -> Any:
+        out = self.empty(self.problem.output_shape, self.problem.dtype)
+        self.run(data, out)
+        return out
+
+
+def _correlation(
+    plan: _CudaPlan, taps: Array, shape: Shape, zeros: Shape, add: bool = False
+) -> Callable[[Any, Any], None]:
+    """What correlates an array on the device into another of this shape, zeros above and to the left of the image.
+
+    add: to what is there.
+    """
+    from convbench.backends._numba_cuda_kernels import direct
+
+    tiled = direct(*taps.shape, plan.sums(taps.dtype.name), add)
+    weights = plan.load(tiled.chunks(taps))
+    launch = tiled.kernel[tiled.grid(shape), tiled.block]
+    top, left = zeros
+    return lambda data, out: launch(data, weights, out, top, left)
+
+
+def _references() -> int:
+    """What sys.getrefcount says of an array that only a list holds, asked as `empty` does."""
+    for array in [object()]:
+        return sys.getrefcount(array)
+    raise AssertionError
+
+
+_UNUSED = _references()

@@ -1,0 +1,101 @@
+"""How long work on a device takes: again and again, with cold caches, as one graph, and as the host sees it.
+
+Each is a callable with a method `seconds(number)`, which the sampler times it by (see measure). Launches are enqueued
+one after another, and the device's own events enclose them: where the host launches more slowly than the device works,
+the gaps count, as they do in a program; `graph` leaves them out.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+from convbench.cuda.stream import Stream
+
+Call = Callable[[], object]
+
+LAUNCH_BOUND = 100e-6
+"""Calls that take less are timed as a graph, too: launching a few kernels takes the host some 10 us."""
+SETTLED, SETTLING = 0.01, 2.0
+"""Clocks are settled once five times in a row differ by no more than that; or after so many seconds."""
+
+
+class Hot:
+    """Call after call; the data stay in the device's cache as far as they fit."""
+
+    def __init__(self, call: Call, stream: Stream) -> None:
+        self.call, self.stream = call, stream
+
+    def __call__(self) -> object:
+        return self.call()
+
+    def seconds(self, number: int) -> float:
+        first = self.stream.mark()
+        for _ in range(number):
+            self.call()
+        return self.stream.seconds(first, self.stream.mark())
+
+
+class Cold(Hot):
+    """The device's second-level cache is emptied before each call, which does not count."""
+
+    def seconds(self, number: int) -> float:
+        marks = []
+        for _ in range(number):
+            self.stream.flush()
+            first = self.stream.mark()
+            self.call()
+            marks.append((first, self.stream.mark()))
+        return sum(self.stream.seconds(first, last) for first, last in marks)
+
+
+class Wall(Hot):
+    """As the host sees it: every call is waited for."""
+
+    def __init__(self, call: Call, stream: Stream, clock: Callable[[], float] = time.perf_counter) -> None:
+        super().__init__(call, stream)
+        self.clock = clock
+
+    def seconds(self, number: int) -> float:
+        taken = 0.0
+        self.stream.wait()
+        for _ in range(number):
+            start = self.clock()
+            self.call()
+            self.stream.wait()
+            taken += self.clock() - start
+        return taken
+
+
+def clocks(hot: Hot) -> dict[str, Hot]:
+    """The further figures of a call: cold, wall, and graph where launching takes the most time."""
+    call, stream = hot.call, hot.stream
+    found: dict[str, Hot] = {"wall": Wall(call, stream)}
+    if stream.clock == "events":
+        found["cold"] = Cold(call, stream)
+    hot.seconds(1)
+    if hot.seconds(10) < 10 * LAUNCH_BOUND:
+        replay = stream.captured(call)
+        if replay is not None:
+            found["graph"] = Hot(replay, stream)
+    return found
+
+
+def settle(call: Hot, limit: float = SETTLING, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Keep the device at work until its clocks have settled; returns the seconds that took."""
+    begin = clock()
+    least = call.seconds(1)
+    number = max(1, int(0.01 / max(least, 1e-7)))
+    latest: list[float] = []
+    while (spent := clock() - begin) < limit:
+        latest = [*latest[-4:], call.seconds(number)]
+        if len(latest) == 5 and max(latest) - min(latest) <= SETTLED * min(latest):
+            break
+    return spent
+
+
+def on_stream(execute: Callable[[Any], object], data: Any, stream: Stream) -> Hot:
+    """What the sampler times of a plan whose work goes to a queue."""
+    return Hot(functools.partial(execute, data), stream)
