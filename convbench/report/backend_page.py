@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from convbench.analysis.schema import measured, of_reduced_precision
 from convbench.report import about, words
 from convbench.report.data import SetData
 from convbench.report.names import Names
@@ -55,16 +56,18 @@ def _empty() -> dict[str, Any]:
 
 
 def _count(entry: dict[str, Any], own: pd.DataFrame, place: Place) -> None:
-    mine = judged(place, str(own["backend"].iloc[0]))
+    mine, shown = judged(place, str(own["backend"].iloc[0])), measured(own, reduced=True)
     entry["cells"] += len(own)
-    entry["ok"] += len(mine)
+    entry["ok"] += len(shown)
     entry["wins"] += int((mine["rank"] == 1).sum())
     entry["ties"] += int(mine["tied"].sum())
-    entry["error"] = max(entry["error"], float(mine["error_over_bound"].fillna(0).max() if len(mine) else 0))
+    entry["error"] = max(entry["error"], float(shown["error_over_bound"].fillna(0).max() if len(shown) else 0))
     for column in ("family", "library"):
         entry[column] = entry[column] or next((str(v) for v in own[column] if v), "")
     entry["versions"] |= dict.fromkeys(str(v) for v in own["library_version"].unique() if v)
     entry["where"] = entry["where"] or _where(mine[mine["rank"] == 1])
+    if of_reduced_precision(own["backend"]).any():
+        entry["where"] = "reduced precision: held against no other"
 
 
 def judged(place: Place, backend: str) -> pd.DataFrame:

@@ -249,7 +249,7 @@ def test_layouts_and_their_ranges(find, options: dict[str, Any], layout: str, ke
         (("direct", "fft"), {"smallest": 0}, "give 1 <= --min < --max"),
         (("direct", "fft"), {"smallest": 4, "largest": 5}, "no two odd ones"),
         (("direct", "fft"), {"image": (50, 2000), "largest": 51}, "51 is longer than the image .50 x 2000.; give --max 50"),
-        (("direct", "fft"), {"dtype": "float16"}, "dtype 'float16'"),
+        (("direct", "fft"), {"dtype": "float8"}, "dtype 'float8'"),
         (("direct", "fft"), {"device": "gpu"}, "device 'gpu'"),
         (("direct", "fft"), {"threads": 0}, "threads"),
         (("direct", "fft"), {"budget": 0.0}, "budget"),

@@ -133,7 +133,12 @@ def test_without_pages_there_is_nothing_to_serve(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_an_interrupt_ends_it_quietly(pages: Path) -> None:
-    code = f"from convbench.report.serve import serve; serve({str(pages)!r}, 0, lambda url: print(url, flush=True))"
+    code = f"""
+import signal
+from convbench.report.serve import serve
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background may have inherited to ignore it
+serve({str(pages)!r}, 0, lambda url: print(url, flush=True))
+"""
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
