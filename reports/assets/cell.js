@@ -105,10 +105,10 @@
   const python = (data, row) => {
     const image = data.layout === "signal" ? `(${row.image},)` : `(${row.image}, ${row.image})`;
     const kernel = { signal: `(${row.kernel},)`, rows: `(1, ${row.kernel})` }[data.layout] ?? `(${row.kernel}, ${row.kernel})`;
-    return ["import timeit", "", "import convbench", "",
+    return [...data.device === "cpu" ? ["import timeit", ""] : [], "import convbench", "",
       `problem = convbench.Problem(${image}, ${kernel}, dtype=${JSON.stringify(data.dtype)}, mode=${JSON.stringify(row.mode)}, device=${JSON.stringify(data.device)}, threads=${data.threads})`,
       `plan = convbench.get_backend(${JSON.stringify(row.backend)}).plan(problem, problem.kernel(separable=True))`,
-      "data = plan.load(problem.image())", "print(min(timeit.repeat(lambda: plan.execute(data), number=10)) / 10)"].join("\n");
+      "data = plan.load(problem.image())", data.device === "cpu" ? "print(min(timeit.repeat(lambda: plan.execute(data), number=10)) / 10)" : "call = plan.timed(data)  # by the device's own clock\nprint(min(call.seconds(10) for _ in range(5)) / 10)"].join("\n");
   };
 
   // -- the page --------------------------------------------------------------------------------------------------------
@@ -121,6 +121,7 @@
       ...term("Measured", row.measured), ...term("Sampling stopped", row.stopped));
     const phases = el("dl", {}, ...term("Amortised (execute)", seconds(row.execute_s)), ...term("99 % interval", between(row.execute_low_s, row.execute_high_s)),
       ...term("One-shot, warm", seconds(row.one_shot_s)), ...term("Plan, warm", seconds(row.plan_s)), ...term("First plan of a process, cold", seconds(row.first_plan_s)), ...term("First execute of a process, cold", seconds(row.first_execute_s)),
+      ...term("Second-level cache emptied before", seconds(row.cold_s)), ...term("As one graph", seconds(row.graph_s)), ...term("As the host sees it, waited for", seconds(row.wall_s)),
       ...term("Load", seconds(row.load_s)), ...term("Store", seconds(row.store_s)), ...term("Peak memory", bytes(row.peak_memory_bytes ?? NaN)), ...term("Share of ceiling", percent(row.share)),
       ...n ? term("Samples", `${row.samples.length}, of which ${n.outliers} beyond Tukey's fences; none was dropped`) : []);
     const figures = el("div", { class: "panels" });

@@ -16,7 +16,7 @@
   const ok = row => row.status === "ok" && row.execute_s > 0;
   const addressOf = (data, row) => "cell.html#" + address({ machine: data.machine, layout: data.layout, image: row.image, kernel: row.kernel, dtype: data.dtype, device: data.device, threads: data.threads, backend: row.backend });
   const backendLink = name => files[name] ? el("a", { href: files[name], text: name }) : el("span", { text: name });
-  const costText = (row, rank = "rank", regret = "regret", tied = "tied") => row[rank] === 1 ? "best" : row[tied] ? "tie" : cost(row[regret]);
+  const costText = (row, rank = "rank", regret = "regret", tied = "tied") => ok(row) && !row.rank ? "reduced precision" : row[rank] === 1 ? "best" : row[tied] ? "tie" : cost(row[regret]);
   const failed = place => error => place.replaceChildren(el("p", { class: "warn", text: error.message }));
 
   // -- the table of all cells ------------------------------------------------------------------------------------------
