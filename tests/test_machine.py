@@ -328,7 +328,7 @@ NAMES = [
 @pytest.mark.parametrize("threads", [1, 2])
 def test_ceilings_are_all_there_and_sane(monkeypatch, threads: int) -> None:
     monkeypatch.setattr(machine, "caches", lambda: {2: (1 << 20, 1), 3: (16 << 20, 8)})
-    found = ceilings.ceilings(threads, seconds=0.01)
+    found = ceilings.ceilings(threads, seconds=0.1)  # beside other tests, shorter ones may never have a core
     assert list(found) == NAMES
     assert all(value > 0 for value in found.values())
     assert found["l2_bytes"] == threads << 20  # one each
