@@ -86,8 +86,9 @@ def check(
             f"check takes a backend, a backend's name or a callable, got {subject!r}; `convbench list` names them"
         )
     if dtypes is None:
-        half = tuple(set(HALF).intersection(subject.dtypes)) if isinstance(subject, Backend) else ()
-        dtypes = (*DTYPES, *sorted(half)) if isinstance(subject, Backend) else ("float64",)
+        dtypes = ("float64",)
+        if isinstance(subject, Backend):
+            dtypes = (*DTYPES, *(dtype for dtype in sorted(HALF) if dtype in subject.dtypes))
     chosen = [dtypes] if isinstance(dtypes, str) else list(dtypes)
 
     verdict = Verdict(runner.name)

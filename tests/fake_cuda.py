@@ -75,7 +75,7 @@ class FakeStream(Stream):
         self.log.append("wait")
         self.host = max(self.host, self.device)
 
-    def overwrite(self) -> None:
+    def flush(self) -> None:
         self.warm = False
         self.work(FLUSH, "flush")
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from convbench.analysis.regret import QUESTION
-from convbench.analysis.schema import family_order, measured
+from convbench.analysis.schema import REDUCED, family_order, measured
 
 ULP, BOUND = "error_ulp", "error_over_bound"
 REFERENCE = "direct"
@@ -45,7 +45,7 @@ def is_reduced(dtype: str, backend: str) -> bool:
     """Whether a cell calculates with less than float32: its dtype has fewer bits a part, or its name says TF32."""
     bits = re.search(r"\d+", dtype)
     parts = 2 if dtype.startswith("complex") else 1
-    return "tf32" in f"{dtype} {backend}".lower() or (bits is not None and int(bits[0]) // parts < _FEWEST_BITS)
+    return REDUCED in f"{dtype} {backend}".lower() or (bits is not None and int(bits[0]) // parts < _FEWEST_BITS)
 
 
 def method(family: str, backend: str) -> str:

@@ -30,7 +30,7 @@ def best_by_device(cells: pd.DataFrame, without: Collection[str] = ()) -> pd.Dat
     """
     rows = measured(cells)
     rows = rows[~rows["family"].isin(list(without))]
-    moved = rows["load_s"].fillna(np.nan) + rows["execute_s"] + rows["store_s"].fillna(np.nan)
+    moved = rows["load_s"] + rows["execute_s"] + rows["store_s"]
     kinds = [rows.assign(kind="resident", seconds=rows["execute_s"]), rows.assign(kind="transfers", seconds=moved)]
     both = pd.concat(kinds, ignore_index=True)
     both = both[np.isfinite(both["seconds"])].sort_values(["seconds", "backend"], kind="stable")
@@ -47,17 +47,11 @@ def overtakes(best: pd.DataFrame) -> pd.DataFrame:
     measured sizes on either side) and leads (who does at the largest size). A change of lead that is followed by
     another is not counted: only that after which the leader of the largest size stays.
     """
-    host = best[best["device"] == HOST]
+    same = [*QUESTION, "kind", "image"]
+    host = best.loc[best["device"] == HOST, [*same, "seconds"]]
+    both = best[best["device"] != HOST].merge(host, on=same, suffixes=("", "_host")).sort_values("image")
     found: list[dict[str, Any]] = []
-    for key, rows in best[best["device"] != HOST].groupby([*QUESTION, "device", "kind"], sort=True):
-        same = np.logical_and.reduce(
-            [host[name] == value for name, value in zip((*QUESTION, "kind"), (*key[:-2], key[-1]), strict=True)]
-        )
-        pairs = rows.merge(host.loc[same, ["image", "seconds"]], on="image", suffixes=("", "_host")).sort_values(
-            "image"
-        )
-        if pairs.empty:
-            continue
+    for key, pairs in both.groupby([*QUESTION, "device", "kind"], sort=True):
         images = pairs["image"].to_numpy(dtype=float)
         ahead = np.log(pairs["seconds_host"].to_numpy() / pairs["seconds"].to_numpy())
         found.append({

@@ -47,9 +47,13 @@ def measured(cells: pd.DataFrame, reduced: bool = False) -> pd.DataFrame:
     return rows if reduced else rows[~of_reduced_precision(rows["backend"])]
 
 
+REDUCED = "tf32"
+"""What the name of a backend says whose factors are rounded to TF32."""
+
+
 def of_reduced_precision(backends: pd.Series) -> pd.Series:
-    """Which names say that factors are rounded to TF32."""
-    return backends.str.contains("tf32", case=False, regex=False)
+    """Which names say so."""
+    return backends.str.contains(REDUCED, case=False, regex=False)
 
 
 def family_order(families: pd.Series) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from convbench.backends.base import Backend, Plan, distribution_version
-from convbench.cuda.facts import devices, why_none
+from convbench.cuda.facts import why_not
 from convbench.cuda.stream import CupyStream
 from convbench.problem import Array, Problem
 
@@ -24,12 +24,7 @@ class CupyBackend(Backend):
         return next(filter(None, map(distribution_version, _BUILDS)), None)
 
     def limits(self, problem: Problem) -> str | None:
-        found = devices()  # of the driver: to ask CuPy would initialise CUDA
-        if not found:
-            return why_none("cupy", _built_for())
-        if problem.device_index >= len(found):
-            return f"there are {len(found)} CUDA devices, so there is no {problem.device}; see `convbench machine`"
-        return None
+        return why_not(problem.device, "cupy", _built_for())
 
 
 class CupyPlan(Plan):

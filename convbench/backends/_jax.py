@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from convbench.backends.base import Backend, Plan, distribution_version
-from convbench.cuda.facts import devices, why_none
+from convbench.cuda.facts import why_not
 from convbench.cuda.stream import HostStream
 from convbench.problem import Array, Problem
 
@@ -48,12 +48,7 @@ def _no_device(problem: Problem) -> str | None:
     built = next((version for name, version in _PLUGINS.items() if distribution_version(name)), None)
     if built is None:
         return "JAX is installed without CUDA here: pip install 'jax[cuda13]' (or cuda12, for an older driver)"
-    found = devices()
-    if not found:
-        return why_none("jax", built)
-    if problem.device_index >= len(found):
-        return f"there are {len(found)} CUDA devices, so there is no {problem.device}; see `convbench machine`"
-    return None
+    return why_not(problem.device, "jax", built)
 
 
 def _device(problem: Problem) -> Any:
@@ -106,7 +101,7 @@ class JaxPlan(Plan):
         self.kernel = self.load(kernel)
         self.latest = self.kernel
         if problem.device != "cpu":
-            self.stream = HostStream(problem.device_index, self._wait, self._overwrite)
+            self.stream = HostStream(problem.device_index, self._wait)
 
     def load(self, image: Array) -> Any:
         return _put(image.reshape(*self.ahead, *image.shape), self.problem).block_until_ready()
@@ -120,6 +115,3 @@ class JaxPlan(Plan):
 
     def _wait(self) -> None:
         self.latest.block_until_ready()
-
-    def _overwrite(self) -> None:
-        raise NotImplementedError("JAX has no events, so that no cold time is taken of it")

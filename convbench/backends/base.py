@@ -62,11 +62,12 @@ class Plan(ABC):
 
     def timed(self, data: Any) -> Callable[[], object]:
         """What the sampler calls: one execution on loaded data. It may have a clock of its own, see measure.sample."""
+        call = functools.partial(self.execute, data)
         if self.stream is None:
-            return functools.partial(self.execute, data)
-        from convbench.cuda.clock import on_stream
+            return call
+        from convbench.cuda.clock import Hot
 
-        return on_stream(self.execute, data, self.stream)
+        return Hot(call, self.stream)
 
     def wait(self) -> None:
         """Until everything is done that execute has begun."""
@@ -170,8 +171,9 @@ class Backend(ABC):
         kernel = np.asarray(kernel)
         if kernel.shape != problem.kernel_shape:
             raise ArgumentError(f"the problem's kernel has shape {problem.kernel_shape}, got {kernel.shape}")
-        half = {kernel.dtype.name, problem.dtype} & set(HALF)  # numpy casts bfloat16 to nothing of the same kind
-        if kernel.dtype.kind == "c" if half else not np.can_cast(kernel.dtype, problem.dtype, casting="same_kind"):
+        # to numpy bfloat16 is of no kind
+        given, wanted = (np.dtype(np.float32) if d.name in HALF else d for d in (kernel.dtype, np.dtype(problem.dtype)))
+        if not np.can_cast(given, wanted, casting="same_kind"):
             raise ArgumentError(
                 f"a {kernel.dtype} kernel cannot become {problem.dtype} without loss; use a {kernel.dtype} problem"
             )

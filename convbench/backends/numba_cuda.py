@@ -16,7 +16,7 @@ import numpy as np
 
 from convbench.backends.base import Backend, Plan
 from convbench.convention import Convention
-from convbench.cuda.facts import devices, why_none
+from convbench.cuda.facts import why_not
 from convbench.cuda.stream import NumbaStream
 from convbench.problem import DTYPES, Array, Problem, Shape
 from convbench.separate import worthwhile_passes
@@ -32,12 +32,7 @@ class _NumbaCuda(Backend):
     def limits(self, problem: Problem) -> str | None:
         if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
             return None
-        found = devices()  # of the driver: to ask numba would initialise CUDA
-        if not found:
-            return why_none("numba-cuda", self.version() or "?")
-        if problem.device_index >= len(found):
-            return f"there are {len(found)} CUDA devices, so there is no {problem.device}; see `convbench machine`"
-        return None
+        return why_not(problem.device, "numba-cuda", self.version() or "?")
 
 
 class NumbaCudaDirect(_NumbaCuda):

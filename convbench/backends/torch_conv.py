@@ -21,7 +21,7 @@ import numpy as np
 from convbench.backends._torch import TorchBackend, TorchPlan
 from convbench.backends.base import Plan
 from convbench.convention import Convention
-from convbench.problem import DTYPES, EVERY_DTYPE, Array, Problem
+from convbench.problem import EVERY_DTYPE, Array, Problem
 from convbench.separate import worthwhile_passes
 
 Zeros = tuple[int, int]  # before, after
@@ -108,8 +108,7 @@ class _Conv:
         self.kernel, self.on_cuda = plan.tensor(np.flip(kernel)), plan.on_cuda
         # An axis on which this kernel has length 1 and the problem's has not is left to the term's other kernel.
         self.zeros = [z if k > 1 else (0, 0) for z, k in zip(problem.padding, kernel.shape, strict=True)]
-        wide = problem.dtype in DTYPES and problem.real_dtype == np.float64
-        self.unfolded = kernel.nbytes if wide else 0  # oneDNN has nothing wider than float32
+        self.unfolded = kernel.nbytes if problem.real_dtype == np.float64 else 0  # oneDNN has float32 only
 
     def __call__(self, data: Any) -> Any:
         sizes, lengths = data.shape[2:], self.kernel.shape[2:]

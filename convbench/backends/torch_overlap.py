@@ -15,7 +15,7 @@ from convbench.backends._fft import circular_sizes, good_size
 from convbench.backends._torch import TorchBackend, TorchPlan
 from convbench.backends.base import Plan
 from convbench.convention import Convention
-from convbench.cuda.clock import on_stream
+from convbench.cuda.clock import Hot
 from convbench.problem import Array, Problem, Shape
 
 _TILES = (64, 128, 256, 512, 1024, 2048)
@@ -103,9 +103,8 @@ def _best_tile(problem: Problem) -> Shape:
     taken: dict[Shape, float] = {}
     for tile in tiles:
         plan = OverlapPlan(problem, kernel, tile)
-        data = plan.load(image)
-        assert plan.stream is not None
-        call = on_stream(plan.execute, data, plan.stream)
+        call = plan.timed(plan.load(image))
+        assert isinstance(call, Hot)
         call.seconds(2)
         taken[tile] = min(call.seconds(3) for _ in range(3))
     return min(taken, key=lambda tile: taken[tile])

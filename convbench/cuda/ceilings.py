@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from convbench.cuda.clock import Hot, settle
+from convbench.cuda.clock import Hot, batch, settle
 from convbench.cuda.stream import Stream, TorchStream
 from convbench.errors import UnsupportedError
 
@@ -50,7 +50,7 @@ def best(call: Any, stream: Stream, seconds: float) -> float:
     way."""
     hot = Hot(call, stream)
     settle(hot, seconds)
-    number = max(1, int(0.01 / max(hot.seconds(1), 1e-7)))
+    number = batch(hot)
     rounds = max(3, math.ceil(seconds / max(number * hot.seconds(1), 1e-4)))
     return min(hot.seconds(number) for _ in range(rounds)) / number
 

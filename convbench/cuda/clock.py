@@ -7,10 +7,8 @@ the gaps count, as they do in a program; `graph` leaves them out.
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
-from typing import Any
 
 from convbench.cuda.stream import Stream
 
@@ -83,19 +81,18 @@ def clocks(hot: Hot) -> dict[str, Hot]:
     return found
 
 
+def batch(call: Hot) -> int:
+    """How many calls take about a hundredth of a second."""
+    return max(1, int(0.01 / max(call.seconds(1), 1e-7)))
+
+
 def settle(call: Hot, limit: float = SETTLING, clock: Callable[[], float] = time.perf_counter) -> float:
     """Keep the device at work until its clocks have settled; returns the seconds that took."""
     begin = clock()
-    least = call.seconds(1)
-    number = max(1, int(0.01 / max(least, 1e-7)))
+    number = batch(call)
     latest: list[float] = []
     while (spent := clock() - begin) < limit:
         latest = [*latest[-4:], call.seconds(number)]
         if len(latest) == 5 and max(latest) - min(latest) <= SETTLED * min(latest):
             break
     return spent
-
-
-def on_stream(execute: Callable[[Any], object], data: Any, stream: Stream) -> Hot:
-    """What the sampler times of a plan whose work goes to a queue."""
-    return Hot(functools.partial(execute, data), stream)

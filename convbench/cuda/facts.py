@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -31,9 +31,6 @@ class Device:
         memory = f", {self.memory_bytes / 2**20:.0f} MiB" if self.memory_bytes else ""
         return f"cuda:{self.index} {self.name}{memory}, driver {self.driver}, CUDA up to {self.cuda}"
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
     @property
     def conditions(self) -> dict[str, Any]:
         """What may change while it is measured."""
@@ -42,7 +39,7 @@ class Device:
 
 
 def devices() -> list[Device]:
-    """All devices, now; empty where there is no driver, or nvidia-ml-py (extra cuda) is not installed."""
+    """All devices, now; empty where there is no driver, or nvidia-ml-py is not installed."""
     with _driver() as driver:
         return [_device(driver, index) for index in range(driver.nvmlDeviceGetCount())] if driver else []
     return []
@@ -102,6 +99,16 @@ def _device(driver: Any, index: int) -> Device:
 
 def _text(given: str | bytes | None) -> str:
     return given.decode() if isinstance(given, bytes) else given or "unknown"
+
+
+def why_not(device: str, library: str, built_for: str) -> str | None:
+    """Why a library cannot use this device, or None; built_for as in why_none. Nothing of CUDA is initialised."""
+    found, index = devices(), int(device.partition(":")[2])
+    if not found:
+        return why_none(library, built_for)
+    if index >= len(found):
+        return f"there are {len(found)} CUDA devices, so there is no {device}; see `convbench machine`"
+    return None
 
 
 @functools.cache

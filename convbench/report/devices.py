@@ -25,26 +25,27 @@ def section(place: Place) -> dict[str, Any] | None:
     if table.empty:
         return None
     found = []
-    for (dtype, device), rows in table.groupby(["dtype", "device"], sort=False):
+    for dtype, device in sorted(set(zip(table["dtype"], table["device"], strict=True)), key=_place):
+        rows = table[(table["dtype"] == dtype) & (table["device"] == device)]
         here = best[(best["dtype"] == dtype) & best["device"].isin([HOST, device])]
-        maps = [_map(here[here["kind"] == kind], rows[rows["kind"] == kind], kind, str(device)) for kind in KINDS]
-        found.append({
-            "title": f"Images, {dtype}, {device} or processor", "device": str(device),
-            "maps": [one for one in maps if one],
-        })  # fmt: skip
-    return {"sets": sorted(found, key=lambda one: words.dtype_place(str(one["title"]).split(", ")[1]))}
+        maps = [_map(here[here["kind"] == kind], rows[rows["kind"] == kind], kind, device) for kind in KINDS]
+        title = f"Images, {dtype}, {device} or processor"
+        found.append({"title": title, "device": device, "maps": [one for one in maps if one]})
+    return {"sets": found}
+
+
+def _place(pair: tuple[str, str]) -> tuple[Any, ...]:
+    """A sort key: dtypes as people think of them, then devices."""
+    return words.dtype_place(pair[0]), pair[1]
 
 
 def _map(best: pd.DataFrame, rows: pd.DataFrame, kind: str, device: str) -> dict[str, Any] | None:
     """Image sizes down, kernel sizes across; the sizes that both were measured at only."""
-    counts = best.groupby(["image", "kernel"])["device"].nunique()
-    both = counts[counts > 1].index
-    if both.empty:
+    ranked = best.sort_values("seconds", kind="stable").groupby(["image", "kernel"])
+    cells = {(int(n), int(k)): list(rows.itertuples()) for (n, k), rows in ranked if rows["device"].nunique() > 1}
+    if not cells:
         return None
-    images, kernels = (sorted({int(pair[i]) for pair in both}) for i in (0, 1))
-    cells = {(int(r.image), int(r.kernel)): [] for r in best.itertuples()}  # type: dict[tuple[int, int], list[Any]]
-    for row in best.sort_values("seconds", kind="stable").itertuples():
-        cells[int(row.image), int(row.kernel)].append(row)
+    images, kernels = (sorted({pair[i] for pair in cells}) for i in (0, 1))
     return {
         "kind": kind,
         "told": _TOLD[kind],
@@ -52,7 +53,7 @@ def _map(best: pd.DataFrame, rows: pd.DataFrame, kind: str, device: str) -> dict
         "rows": [
             {
                 "image": words.shape("image", n),
-                "cells": [_cell(cells[n, k], device) if (n, k) in set(both) else None for k in kernels],
+                "cells": [_cell(cells[n, k], device) if (n, k) in cells else None for k in kernels],
             }
             for n in images
         ],
