@@ -3,10 +3,11 @@
     python tools/crossover.py [--quick] [--only TEXT] [--out reports] [--fresh]
 
 A sweep times every backend of both families at every odd kernel size, in random order. Some of its sizes are measured
-before each look of the search, so that a drift of the machine touches both. The sweep's crossover and its interval are
-those of the report (analysis/crossover.py); the search agrees if each of its bands meets such an interval, and each
-interval a band. All is kept in a journal in the folder of --out: the same command goes on after an interruption. Exit
-status 1 if a case does not agree or took more than a fifth of the sweep's cells.
+before each look of the search, so that a drift of the machine touches both. Either measures every cell in as many
+processes as `convbench crossover` does, but never in the other's. The sweep's crossover and its interval are those of
+the report (analysis/crossover.py), with this machine's noise; the search agrees if each of its bands meets such an
+interval, and each interval a band. All is kept in a journal in the folder of --out: the same command goes on after an
+interruption. Exit status 1 if a case does not agree or took more than a fifth of the sweep's cells.
 """
 
 from __future__ import annotations
@@ -27,16 +28,19 @@ from rich.table import Table
 from convbench import machine
 from convbench.analysis.crossover import Crossing, crossovers, describe_crossing
 from convbench.analysis.medians import median_intervals
+from convbench.analysis.noise import Noise
 from convbench.backends import list_backends
 from convbench.backends.base import Backend
+from convbench.calibration import machine_noise
 from convbench.cell import Cell
 from convbench.crossover import answer, find_crossover
 from convbench.crossover.contest import Measure
-from convbench.crossover.find import SHARE, in_this_process
+from convbench.crossover.find import PROCESSES, RULE, SHARE, Progress
 from convbench.crossover.lengths import Setting, sizes
 from convbench.evidence import EvidenceFile
 from convbench.files import atomic_write
 from convbench.problem import Problem
+from convbench.processes import Processes
 
 SMALLEST, LARGEST = 3, 101
 BUDGET = 1.0
@@ -96,7 +100,7 @@ class Sweep:
             kernel = self.left[-1]
             problem = self.case.setting.problem(kernel)
             assert problem is not None
-            cells = [row(cell) for cell in self.measure(problem, self.backends)]
+            cells = rows(self.measure(problem, self.backends))
             self.journal.append({"kind": "sweep", "key": self.case.name, "kernel": kernel, "cells": cells})
             self.rows[kernel] = cells
             self.left.pop()
@@ -113,18 +117,18 @@ class Sweep:
     @property
     def cells(self) -> int:
         """How many were timed."""
-        return sum(bool(cell["samples"]) for row in self.rows.values() for cell in row)
+        return sum(bool(cell["samples"]) for cells in self.rows.values() for cell in cells)
 
-    def crossings(self) -> list[Crossing]:
+    def crossings(self, noise: Noise) -> list[Crossing]:
         """What the report would say of the sweep."""
         where = {"machine": "", "commit": "", "env": "", "layout": "image", "image": self.case.image}
         how = {"dtype": self.case.dtype, "mode": "same", "device": "cpu", "threads": 1}
         flat = [
-            {**where, **how, "kernel": k, **cell} for k, row in self.rows.items() for cell in row if cell["samples"]
+            {**where, **how, "kernel": k, **cell} for k, cells in self.rows.items() for cell in cells if cell["samples"]
         ]
         cells = pd.DataFrame(flat)
         cells["execute_s"], cells["execute_low_s"], cells["execute_high_s"] = median_intervals(list(cells["samples"]))
-        found = crossovers(cells)
+        found = crossovers(cells, excess=noise.excess)
         pair = found[(found[["family_a", "family_b"]].isin(self.case.families)).all(axis=1)]
         if pair.empty or math.isnan(pair.iloc[0]["kernel"]):
             return []
@@ -173,7 +177,13 @@ class Verdict:
 
 
 def validate(
-    case: Case, backends: Sequence[Backend], swept: Measure, measure: Measure, journal: EvidenceFile
+    case: Case,
+    backends: Sequence[Backend],
+    swept: Measure,
+    measure: Measure,
+    noise: Noise,
+    journal: EvidenceFile,
+    progress: Progress | None = None,
 ) -> Verdict:
     """Sweep and search, interleaved; what the journal holds is not measured again. A search starts anew."""
     sweep = Sweep(case, backends, swept, journal)
@@ -187,6 +197,8 @@ def validate(
             budget=BUDGET,
             backends=[b.name for b in backends],
             measure=sweep.searched(measure),
+            noise=noise,
+            progress=progress,
         )
         if found.interrupted:
             raise KeyboardInterrupt
@@ -201,22 +213,22 @@ def validate(
         told["answer"],
         [[b["low"], b["high"]] for b in bands],
         [c["kernel"] for c in told["crossings"]],
-        sweep.crossings(),
+        sweep.crossings(noise),
         told["cells_timed"],
         sweep.cells,
     )
 
 
-def row(cell: Cell) -> dict[str, Any]:
-    """A cell of the sweep for the journal; samples to five digits."""
-    samples = [float(f"{s:.5g}") for s in cell.execute.samples] if cell.execute and cell.status == "ok" else []
-    return {
-        "backend": cell.backend,
-        "family": cell.family,
-        "status": cell.status,
-        "reason": cell.reason,
-        "samples": samples,
-    }
+def rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """A line for each backend for the journal, with the samples of all processes to five digits; none if one failed."""
+    found: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        line = {"backend": cell.backend, "family": cell.family, "status": cell.status, "reason": cell.reason}
+        samples = [float(f"{s:.5g}") for s in cell.execute.samples] if cell.execute and cell.status == "ok" else []
+        found[cell.backend] = line | {
+            "samples": [*found[cell.backend]["samples"], *samples] if samples and cell.backend in found else samples
+        }
+    return list(found.values())
 
 
 def taking_part(case: Case) -> list[Backend]:
@@ -247,9 +259,19 @@ def table(verdicts: Sequence[Verdict]) -> Table:
 
 def run(cases: Sequence[Case], journal: EvidenceFile, tell: Callable[[str], None]) -> Iterator[Verdict]:
     """Validate case after case on this machine."""
+    noise = machine_noise().of(PROCESSES)
     for case in cases:
         tell(case.name)
-        yield validate(case, taking_part(case), in_this_process(BUDGET), in_this_process(BUDGET, tell=tell), journal)
+        with Processes(PROCESSES, RULE, BUDGET) as swept, Processes(PROCESSES, RULE, BUDGET) as searched:
+            yield validate(
+                case,
+                taking_part(case),
+                swept.measure,
+                searched.measure,
+                noise,
+                journal,
+                lambda done, total, text: tell(text),
+            )
 
 
 @click.command(help=__doc__)

@@ -10,6 +10,7 @@ import pytest
 from made_up import World, direct, usual
 
 from convbench.analysis.crossover import Crossing
+from convbench.analysis.noise import UNCALIBRATED
 from convbench.evidence import EvidenceFile
 
 
@@ -24,7 +25,8 @@ def validate(tool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         table = {backend.name: backend for backend in world.backends}
         monkeypatch.setattr("convbench.backends._registry", lambda: table)
         case = tool.Case(("direct", "fft"), 1024)
-        return tool.validate(case, world.backends, swept or world, world, EvidenceFile(tmp_path / "journal.jsonl"))
+        journal = EvidenceFile(tmp_path / "journal.jsonl")
+        return tool.validate(case, world.backends, swept or world, world, UNCALIBRATED, journal)
 
     return validate
 
