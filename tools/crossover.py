@@ -4,14 +4,18 @@
 
 A sweep times every backend of both families at every odd kernel size, in random order. Some of its sizes are measured
 before each look of the search, so that a drift of the machine touches both. Either measures every cell in as many
-processes as `convbench crossover` does, but never in the other's. The sweep's crossover and its interval are those of
-the report (analysis/crossover.py), with this machine's noise; the search agrees if each of its bands meets such an
-interval, and each interval a band. All is kept in a journal in the folder of --out: the same command goes on after an
-interruption. Exit status 1 if a case does not agree or took more than a fifth of the sweep's cells.
+processes as `convbench crossover` does, but never in the other's. The sweep's processes visit a size at different times:
+a machine that others share is quicker at one time than at another, and not for all backends alike. The sweep's crossover
+and its interval are those of the report (analysis/crossover.py), with this machine's noise; the search agrees if each of
+its bands meets such an interval, and each interval a band. All is kept in a journal in the folder of --out: the same
+command goes on after an interruption. Exit status 1 if a case does not agree or took more than a fifth of the sweep's
+cells.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import math
 import random
@@ -78,31 +82,48 @@ QUICK = (Case(("direct", "fft"), 128), Case(("direct", "separable"), 128))
 
 @dataclass
 class Sweep:
-    """The cells of a case, one kernel size after the other, in random order; those in the journal are not measured."""
+    """The cells of a case, one kernel size after the other, in random order; those in the journal are not measured.
+
+    visits: what measures; each visits every size once, at another time. rows: by kernel size.
+    """
 
     case: Case
     backends: Sequence[Backend]
-    measure: Measure
+    visits: Sequence[Measure]
     journal: EvidenceFile
     rows: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for entry in self.journal.entries():
-            if entry["kind"] == "sweep" and entry["key"] == self.case.name:
-                self.rows[entry["kernel"]] = entry["cells"]
-        self.left = [k for k in sizes(SMALLEST, LARGEST) if k not in self.rows]
+        known = [e for e in self.journal.entries() if e["kind"] == "sweep" and e["key"] == self.case.name]
+        for entry in known:
+            self._add(entry["kernel"], entry["cells"])
+        done = {(entry["kernel"], entry["visit"]) for entry in known}
+        every = itertools.product(sizes(SMALLEST, LARGEST), range(len(self.visits)))
+        self.left = [pair for pair in every if pair not in done]
         random.Random(self.case.name).shuffle(self.left)
-        self.share = math.ceil(len(sizes(SMALLEST, LARGEST)) / LOOKS)
+        self.share = math.ceil(len(sizes(SMALLEST, LARGEST)) * len(self.visits) / LOOKS)
+
+    def _add(self, kernel: int, cells: list[dict[str, Any]]) -> None:
+        """The samples of another visit; a backend that failed once has none."""
+        old = {cell["backend"]: cell["samples"] for cell in self.rows.get(kernel, cells) if cell["status"] == "ok"}
+        first = kernel not in self.rows
+        self.rows[kernel] = [
+            cell
+            if first or not cell["samples"]
+            else cell | {"samples": [*old.get(cell["backend"], []), *cell["samples"]]}
+            for cell in cells
+        ]
 
     def go_on(self, most: int | None = None) -> None:
         """Measure some more sizes, all that are left by default."""
         for _ in range(len(self.left) if most is None else min(most, len(self.left))):
-            kernel = self.left[-1]
+            kernel, visit = self.left[-1]
             problem = self.case.setting.problem(kernel)
             assert problem is not None
-            cells = rows(self.measure(problem, self.backends))
-            self.journal.append({"kind": "sweep", "key": self.case.name, "kernel": kernel, "cells": cells})
-            self.rows[kernel] = cells
+            cells = [row(cell) for cell in self.visits[visit](problem, self.backends)]
+            entry = {"kind": "sweep", "key": self.case.name, "kernel": kernel, "visit": visit, "cells": cells}
+            self.journal.append(entry)
+            self._add(kernel, cells)
             self.left.pop()
 
     def searched(self, measure: Measure) -> Measure:
@@ -179,14 +200,14 @@ class Verdict:
 def validate(
     case: Case,
     backends: Sequence[Backend],
-    swept: Measure,
+    visits: Sequence[Measure],
     measure: Measure,
     noise: Noise,
     journal: EvidenceFile,
     progress: Progress | None = None,
 ) -> Verdict:
     """Sweep and search, interleaved; what the journal holds is not measured again. A search starts anew."""
-    sweep = Sweep(case, backends, swept, journal)
+    sweep = Sweep(case, backends, visits, journal)
     known = [e for e in journal.entries() if e["kind"] == "search" and e["key"] == case.name]
     if not known:
         found = find_crossover(
@@ -219,16 +240,16 @@ def validate(
     )
 
 
-def rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """A line for each backend for the journal, with the samples of all processes to five digits; none if one failed."""
-    found: dict[str, dict[str, Any]] = {}
-    for cell in cells:
-        line = {"backend": cell.backend, "family": cell.family, "status": cell.status, "reason": cell.reason}
-        samples = [float(f"{s:.5g}") for s in cell.execute.samples] if cell.execute and cell.status == "ok" else []
-        found[cell.backend] = line | {
-            "samples": [*found[cell.backend]["samples"], *samples] if samples and cell.backend in found else samples
-        }
-    return list(found.values())
+def row(cell: Cell) -> dict[str, Any]:
+    """A cell of the sweep for the journal; samples to five digits."""
+    samples = [float(f"{s:.5g}") for s in cell.execute.samples] if cell.execute and cell.status == "ok" else []
+    return {
+        "backend": cell.backend,
+        "family": cell.family,
+        "status": cell.status,
+        "reason": cell.reason,
+        "samples": samples,
+    }
 
 
 def taking_part(case: Case) -> list[Backend]:
@@ -262,11 +283,13 @@ def run(cases: Sequence[Case], journal: EvidenceFile, tell: Callable[[str], None
     noise = machine_noise().of(PROCESSES)
     for case in cases:
         tell(case.name)
-        with Processes(PROCESSES, RULE, BUDGET) as swept, Processes(PROCESSES, RULE, BUDGET) as searched:
+        with contextlib.ExitStack() as stack:
+            visits = [stack.enter_context(Processes(1, RULE, BUDGET)) for _ in range(PROCESSES)]
+            searched = stack.enter_context(Processes(PROCESSES, RULE, BUDGET))
             yield validate(
                 case,
                 taking_part(case),
-                swept.measure,
+                [process.measure for process in visits],
                 searched.measure,
                 noise,
                 journal,

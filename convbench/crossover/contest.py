@@ -138,21 +138,38 @@ class Contest:
             fine = {name for name, entry in entries.items() if entry.status == "ok"}
             chosen = [b for b in chosen if b.name in fine] + spare
             entries |= _merged({}, self.measure(problem, chosen))
+        size = Size(kernel, kind, problem.image_shape, (), (None, None), 0)
         for rounds in itertools.count(1):
-            size = Size(kernel, kind, problem.image_shape, tuple(entries.values()), self._best(entries), rounds)
-            a, b = size.best
-            if a is None or b is None:
-                return self._forfeited(size)
-            estimate, error = a.against(b)
-            size = replace(size, log_ratio=estimate, limit=self.noise.limit(error))
-            if self._sure(size):
-                return replace(size, lead=-1 if estimate < 0 else 1)
-            could = abs(estimate) + 2 * error >= self.noise.limit(0.0)
-            if rounds == self.rounds or not could:
+            size, error = self._judged(size, entries)
+            if size.log_ratio is None or size.lead or rounds == self.rounds:
                 break
-            again = self._rivals(entries, (a, b))
-            entries = _merged(entries, self.measure(problem, [x for x in chosen if x.name in again]))
+            if abs(size.log_ratio) + 2 * error < self.noise.limit(0.0):  # more samples could not tell either
+                break
+            entries = self._once_more(problem, size)
         return size
+
+    def again(self, problem: Problem) -> Size:
+        """A size that was looked at, measured once more: a machine that others share is another one later."""
+        size = self.sizes[problem]
+        if size.log_ratio is not None:
+            self.sizes[problem], _ = self._judged(size, self._once_more(problem, size))
+        return self.sizes[problem]
+
+    def _judged(self, size: Size, entries: dict[str, Entry]) -> tuple[Size, float]:
+        """The size after another round, and the standard error of the log ratio; NaN where there is none."""
+        size = replace(size, entries=tuple(entries.values()), best=self._best(entries), rounds=size.rounds + 1, lead=0)
+        a, b = size.best
+        if a is None or b is None:
+            return self._forfeited(size), math.nan
+        estimate, error = a.against(b)
+        size = replace(size, log_ratio=estimate, limit=self.noise.limit(error))
+        return replace(size, lead=-1 if estimate < 0 else 1) if self._sure(size) else size, error
+
+    def _once_more(self, problem: Problem, size: Size) -> dict[str, Entry]:
+        """The entries with another round of the best of each family and what cannot be told from it."""
+        entries = {entry.backend: entry for entry in size.entries}
+        rivals = self._rivals(entries, size.best)
+        return _merged(entries, self.measure(problem, [b for b in self.entrants if b.name in rivals]))
 
     def _best(self, entries: dict[str, Entry]) -> tuple[Entry | None, Entry | None]:
         """The quickest of each family, of those measured in every round."""

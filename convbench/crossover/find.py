@@ -69,6 +69,7 @@ def find_crossover(
     interrupted = False
     try:
         search(odd, hunt.look("odd"))
+        hunt.confirm(odd)
     except KeyboardInterrupt:
         interrupted = True
     sweep = cells_of_a_sweep(contest, odd, len(setting.axes))
@@ -170,6 +171,21 @@ class _Hunt:
             return self.contest.sizes[problem].lead
 
         return look
+
+    def confirm(self, kernels: Sequence[int]) -> None:
+        """Come back to the ends of each change: what does not hold at another time belongs to the change.
+
+        It costs no cells, which are counted once.
+        """
+        held: set[int] = set()
+        while ends := {k for change in changes(self.seen) for k in (change.low, change.high)} - held:
+            for kernel in sorted(ends):
+                self.status.begin(f"{self.contest.cells} cells timed; k = {kernel} again")
+                if problem := self.setting.problem(kernel):
+                    self.contest.again(problem)
+                self.status.done += 1
+                held.add(kernel)
+            search(kernels, self.look("odd"), self.seen)
 
     @property
     def seen(self) -> dict[int, int]:

@@ -43,13 +43,13 @@ class Change:
     times: int = 1
 
 
-def search(sizes: Sequence[int], look: Look) -> Seen:
+def search(sizes: Sequence[int], look: Look, known: Seen | None = None) -> Seen:
     """Who leads at the sizes looked at, so that every change of lead is between neighbours, or around ties.
 
-    sizes: ascending. Looks at both ends, halves whatever lies between different answers, then fills the widest gaps and
-    looks outside each change. Two changes closer together than WIDEST can be missed.
+    sizes: ascending. known: what was seen before. Looks at both ends, halves whatever lies between different answers,
+    then fills the widest gaps and looks outside each change. Two changes closer together than WIDEST can be missed.
     """
-    seen: Seen = {}
+    seen = dict(known or {})
     try:
         _visit(seen, look, sizes[0])
         _visit(seen, look, sizes[-1])

@@ -26,7 +26,7 @@ def validate(tool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         monkeypatch.setattr("convbench.backends._registry", lambda: table)
         case = tool.Case(("direct", "fft"), 1024)
         journal = EvidenceFile(tmp_path / "journal.jsonl")
-        return tool.validate(case, world.backends, swept or world, world, UNCALIBRATED, journal)
+        return tool.validate(case, world.backends, [swept or world], world, UNCALIBRATED, journal)
 
     return validate
 
@@ -66,6 +66,22 @@ def test_a_band_or_an_interval_without_counterpart_is_no_agreement(tool) -> None
     assert not verdict([[17, 19], [57, 63]], swept[:1]).agrees
     assert not verdict([], swept).agrees
     assert not tool.Verdict("", "", [[17, 19]], [18.0], swept[:1], 21, 100).met
+
+
+def test_a_sweep_visits_every_size_at_several_times(tool, tmp_path: Path) -> None:
+    worlds, journal = [World(usual(17.4), seed) for seed in (1, 2)], EvidenceFile(tmp_path / "journal.jsonl")
+    case = tool.Case(("direct", "fft"), 1024)
+    sweep = tool.Sweep(case, worlds[0].backends, worlds, journal)
+    sweep.go_on(30)
+    assert all(worlds[i].calls for i in range(2))
+    sweep.go_on()
+    assert [len(world.calls) for world in worlds] == [50, 50]
+    assert sweep.cells == 500
+    assert {len(cell["samples"]) for cells in sweep.rows.values() for cell in cells} == {30}
+    again = tool.Sweep(case, worlds[0].backends, worlds, journal)
+    assert again.left == []
+    assert again.cells == 500
+    assert {len(cell["samples"]) for cells in again.rows.values() for cell in cells} == {30}
 
 
 def test_an_interrupted_validation_goes_on(validate) -> None:
