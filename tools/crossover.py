@@ -4,12 +4,12 @@
 
 A sweep times every backend of both families at every odd kernel size, in random order. Some of its sizes are measured
 before each look of the search, so that a drift of the machine touches both. Either measures every cell in as many
-processes as `convbench crossover` does, but never in the other's. The sweep's processes visit a size at different times:
-a machine that others share is quicker at one time than at another, and not for all backends alike. The sweep's crossover
-and its interval are those of the report (analysis/crossover.py), with this machine's noise; the search agrees if each of
-its bands meets such an interval, and each interval a band. All is kept in a journal in the folder of --out: the same
-command goes on after an interruption. Exit status 1 if a case does not agree or took more than a fifth of the sweep's
-cells.
+processes as `convbench crossover` does, but never in the other's. The sweep's processes visit a size at different
+times: a machine that others share is quicker at one time than at another, and not for all backends alike. The sweep's
+crossover and its interval are those of the report (analysis/crossover.py), with this machine's noise; the search
+agrees if each of its bands meets such an interval, and each interval a band. All is kept in a journal in the folder of
+--out: the same command goes on after an interruption. Exit status 1 if a case does not agree or took more than a fifth
+of the sweep's cells.
 """
 
 from __future__ import annotations
