@@ -24,8 +24,9 @@ import numpy as np
 from numba import njit
 
 from convbench.backends._numba_cache import cached, inlined
-from convbench.backends._numba_tile import CHUNK, VECTOR, WIDE1, WIDE4, clear, copy, reach, tile
+from convbench.backends._numba_tile import CHUNK, VECTOR, WIDE1, WIDE4, clear, copy, cycles, reach, tile
 from convbench.problem import Array
+from convbench.stages import TILES
 
 Area = tuple[int, int, int, int]
 
@@ -35,12 +36,16 @@ _SPAN = 384 << 10
 """Bytes of input under a row of tiles: the next row finds most of them in the second-level cache of 1 MiB."""
 
 
+def _wide(tall: int) -> tuple[int, int]:
+    """Vectors across in a tile of so many rows: in the interior, and at the borders."""
+    return (WIDE4, max(2, WIDE4 // 2)) if tall > 2 else (WIDE1, WIDE1)
+
+
 @functools.cache
 def _tiles(tall: int, depth: int, like_k2: int, step: int) -> Any:
     """Compiled loops over tiles of so many rows, for this many kernel rows (0: any) and columns."""
     looped, rest = int(like_k2 >= CHUNK), like_k2 % CHUNK
-    full = (tall, WIDE4 if tall > 2 else WIDE1, depth, looped, rest, step)
-    small = (tall, max(2, WIDE4 // 2) if tall > 2 else WIDE1, depth, looped, rest, step)
+    full, small = ((tall, width, depth, looped, rest, step) for width in _wide(tall))
 
     def tiles(w, k1, k2, x, x_row, x_top, x_left, x_rows, x_columns, rows, columns, out, top, left, add):
         """out[top:, left:] (+)= correlation of x with w: rows by columns of it.
@@ -134,7 +139,10 @@ def _pitch(columns, size):
 
 
 def separable(k1: int, k2: int, step: int) -> Callable[..., None]:
-    """The compiled row and column pass: f(image, column, row, spec, out, add, *area); add: 0 overwrites out."""
+    """The compiled passes: f(image, column, row, spec, out, add, ticks, *area); add: 0 overwrites out.
+
+    ticks: int64 (3,), to which the processor's ticks of the row pass, of the column pass and of all are added.
+    """
     return _separable(4 if k1 > 2 else 2, _like(k2), step)
 
 
@@ -142,7 +150,8 @@ def separable(k1: int, k2: int, step: int) -> Callable[..., None]:
 def _separable(tall: int, like_k2: int, step: int) -> Callable[..., None]:
     across, down = _tiles(1, 1, like_k2, step), _tiles(tall, 0, 1, step)
 
-    def loops(image, column, row, spec, out, add, first, last, start, stop):
+    def loops(image, column, row, spec, out, add, ticks, first, last, start, stop):
+        began = cycles()
         k1, k2, above, before = spec[0], spec[1], spec[2], spec[3]
         size, x_row = image.itemsize, image.shape[1]
         height = max(1, min(last - first, max(64, (k1 + 3) // 4 * 4)))
@@ -164,12 +173,17 @@ def _separable(tall: int, like_k2: int, step: int) -> Callable[..., None]:
                 clear(data + have * pitch * size, begin * pitch * size)
                 clear(data + (have + end) * pitch * size, (wanted - end) * pitch * size)
                 x = np.intp(image.ctypes.data) + ((at + begin) * x_row + left - before) * size
+                before_rows = cycles()
                 across(row, 1, k2, x, x_row, at + begin, left - before, image.shape[0], x_row, end - begin, columns,
                        between, have + begin, 0, 0)  # fmt: skip
+                between_passes = cycles()
                 for j in range(0, columns, _UNIT):
                     part = min(_UNIT, columns - j)
                     down(column, k1, 1, data + j * size, pitch, 0, 0, height + k1 - 1, pitch - j, rows, part,
                          out, top, left + j, add)  # fmt: skip
+                ticks[0] += between_passes - before_rows
+                ticks[1] += cycles() - between_passes
+        ticks[2] += cycles() - began
 
     return cached(loops, "separable", tall, like_k2, step)
 
@@ -196,6 +210,26 @@ def areas(rows: int, columns: int, threads: int) -> list[Area]:
     return [(start, stop, 0, columns) for start, stop in _cuts(rows, 4 * threads, 16)]
 
 
+def interior_and_border(
+    image: tuple[int, ...], weights: Array, spec: Array, out: Array, step: int, threads: int
+) -> tuple[list[Area], list[Area]]:
+    """An output cut into the tiles that read within the image alone, as `_tiles` has them, and those around them."""
+    k1, k2, above, before = map(int, spec)
+    (height, width), (rows, columns) = image, out.shape
+    tall = _tall(k1, k2, rows, out.itemsize)
+    full, small = _wide(tall)
+    wide, narrow = (n // (weights.ndim if tall > 1 else 1) * VECTOR // out.itemsize for n in (full, small))
+    top, left = -(-above // tall) * tall, -(-before // narrow) * narrow
+    last, stop = height + above - k1 + 1, width + before - reach(tall, k2, step, out.itemsize)
+    bottom = top + max(0, min(last, rows) - top) // tall * tall
+    right = left + max(0, min(stop, columns) - left) // wide * wide
+    if bottom <= top or right <= left:
+        return [], areas(rows, columns, threads)
+    inside = [(top + a, top + b, left + c, left + d) for a, b, c, d in areas(bottom - top, right - left, threads)]
+    around = [(0, top, 0, columns), (bottom, rows, 0, columns), (top, bottom, 0, left), (top, bottom, right, columns)]
+    return inside, [(a, b, c, d) for a, b, c, d in around if a < b and c < d]
+
+
 def _cuts(length: int, most: int, unit: int) -> list[tuple[int, int]]:
     """Up to `most` parts of whole units, the last one shorter."""
     part = -(-length // (most * unit)) * unit
@@ -216,7 +250,8 @@ def run(loops: Callable[..., None], arguments: Sequence[Any], areas: list[Area],
 
     def work() -> None:
         for area in left:  # whoever is free takes the next
-            loops(*arguments, *area)
+            with TILES:
+                loops(*arguments, *area)
 
     others = [_pool(threads).submit(work) for _ in range(threads - 1)]
     work()

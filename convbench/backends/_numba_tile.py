@@ -8,6 +8,7 @@ now and then, silently and at a tenth of the speed.
 from __future__ import annotations
 
 import contextlib
+import platform
 from collections.abc import Iterator
 from typing import Any
 
@@ -294,6 +295,18 @@ def clear(_context, target, count):
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp), codegen
+
+
+@intrinsic
+def cycles(_context):
+    """The processor's time stamp; 0 where a program may not read it."""
+
+    def codegen(context, b, signature, arguments):
+        if platform.machine().lower() not in ("x86_64", "amd64"):
+            return _I64(0)
+        return b.call(cgutils.get_or_insert_function(b.module, ir.FunctionType(_I64, ()), "llvm.readcyclecounter"), ())
+
+    return types.int64(), codegen
 
 
 @contextlib.contextmanager

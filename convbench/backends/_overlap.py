@@ -15,6 +15,7 @@ from convbench.backends._fftw import Fft, nothing
 from convbench.backends._memory import spread
 from convbench.backends._overlap_tiles import CACHED
 from convbench.problem import Array, Problem, Shape
+from convbench.stages import CROP, FORWARD_FFT, INVERSE_FFT, MULTIPLY, PAD
 
 
 class Strips:
@@ -68,20 +69,27 @@ class Strips:
         shared, spectra, samples = self.shared, self.spectra, self.samples
         for source, inside, target, result in self.columns:
             columns = image[:, source]
-            _load(samples[:shared], columns, self.rows.start + self.top - shared, inside)
-            self.head()
+            with PAD:
+                _load(samples[:shared], columns, self.rows.start + self.top - shared, inside)
+            with FORWARD_FFT:
+                self.head()
             for row in range(self.rows.start, self.rows.stop, self.step):
-                if row > self.rows.start:
-                    spectra[:shared] = self.carry
-                _load(samples[shared:], columns, row + self.top, inside)
-                self.forward()
-                self.carry[:] = spectra[self.step :]
-                self.down()
-                np.multiply(spectra, self.kernel, out=spectra)
-                self.up()
-                self.backward()
-                count = min(self.step, self.rows.stop - row)
-                out[row : row + count, target] = samples[shared : shared + count, result]
+                with PAD:
+                    if row > self.rows.start:
+                        spectra[:shared] = self.carry
+                    _load(samples[shared:], columns, row + self.top, inside)
+                with FORWARD_FFT:
+                    self.forward()
+                    self.carry[:] = spectra[self.step :]
+                    self.down()
+                with MULTIPLY:
+                    np.multiply(spectra, self.kernel, out=spectra)
+                with INVERSE_FFT:
+                    self.up()
+                    self.backward()
+                with CROP:
+                    count = min(self.step, self.rows.stop - row)
+                    out[row : row + count, target] = samples[shared : shared + count, result]
 
 
 class Segments:
@@ -114,14 +122,19 @@ class Segments:
     def run(self, image: Array, out: Array) -> None:
         useful = self.results[:, self.shared :]
         for start in range(self.span.start, self.span.stop, useful.size):
-            _load(self.signal[:, None], image[:, None], start + self.first, slice(0, 1))
-            self.forward()
-            np.multiply(self.spectra, self.kernel, out=self.spectra)
-            self.backward()
-            target = out[start : min(start + useful.size, self.span.stop)]
-            rows, rest = divmod(len(target), self.step)
-            target[: rows * self.step].reshape(rows, self.step)[...] = useful[:rows]
-            target[rows * self.step :] = useful[rows : rows + 1, :rest].ravel()
+            with PAD:
+                _load(self.signal[:, None], image[:, None], start + self.first, slice(0, 1))
+            with FORWARD_FFT:
+                self.forward()
+            with MULTIPLY:
+                np.multiply(self.spectra, self.kernel, out=self.spectra)
+            with INVERSE_FFT:
+                self.backward()
+            with CROP:
+                target = out[start : min(start + useful.size, self.span.stop)]
+                rows, rest = divmod(len(target), self.step)
+                target[: rows * self.step].reshape(rows, self.step)[...] = useful[:rows]
+                target[rows * self.step :] = useful[rows : rows + 1, :rest].ravel()
 
 
 def _load(samples: Array, image: Array, first: int, inside: slice) -> None:

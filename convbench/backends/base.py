@@ -69,6 +69,11 @@ class Plan(ABC):
 
         return Hot(call, self.stream)
 
+    def apart(self, data: Any) -> dict[str, Callable[[], object]]:
+        """Stages of execute that marks (see stages.py) cannot tell apart, each as a call that does it alone, or that
+        brings a clock of its own."""
+        return {}
+
     def wait(self) -> None:
         """Until everything is done that execute has begun."""
         if self.stream is not None:

@@ -16,6 +16,7 @@ from convbench.backends._fft import circular_sizes, good_size
 from convbench.backends.base import Backend, Plan
 from convbench.convention import Convention
 from convbench.problem import Array, Problem
+from convbench.stages import CROP, FORWARD_FFT, INVERSE_FFT, KERNEL_TRANSFORM, MULTIPLY, PAD
 
 
 class Ducc0Fft(Backend):
@@ -53,13 +54,19 @@ class _FftPlan(Plan):
             self.padded, self.found = (np.zeros(sizes, problem.dtype) for _ in range(2))
             self.spectrum = self.forward(self.padded)
             zeros = [(0, size - k if k > 1 else 0) for size, k in zip(sizes, kernel.shape, strict=True)]
-            self.kernel = self.forward(np.pad(kernel, zeros), inorm=2)  # 2: divide by the number of samples
+            with KERNEL_TRANSFORM:
+                self.kernel = self.forward(np.pad(kernel, zeros), inorm=2)  # 2: divide by the number of samples
 
     def execute(self, data: Array) -> Array:
         if not self.axes:
             return data * self.kernel
-        self.padded[self.inside] = data
-        self.forward(self.padded, out=self.spectrum)
-        self.spectrum *= self.kernel
-        self.inverse(self.spectrum, out=self.found)
-        return self.found[self.problem.output_slices].copy()
+        with PAD:
+            self.padded[self.inside] = data
+        with FORWARD_FFT:
+            self.forward(self.padded, out=self.spectrum)
+        with MULTIPLY:
+            self.spectrum *= self.kernel
+        with INVERSE_FFT:
+            self.inverse(self.spectrum, out=self.found)
+        with CROP:
+            return self.found[self.problem.output_slices].copy()

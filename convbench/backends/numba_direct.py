@@ -8,11 +8,15 @@ stays on one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from convbench.backends.base import Backend, Plan
 from convbench.convention import Convention
 from convbench.problem import Array, Problem
+from convbench.stages import BORDER, COMPILE, INTERIOR, PACK
 
 
 class NumbaDirect(Backend):
@@ -61,16 +65,30 @@ class DirectPlan(NumbaPlan):
 
     def __init__(self, problem: Problem, kernel: Array) -> None:
         super().__init__(problem, kernel.size)
-        self.weights = self.kernels.weights(kernel)
+        with PACK:
+            self.weights = self.kernels.weights(kernel)
         k1, k2 = (1, *kernel.shape)[-2:]
-        self.loops = self.kernels.direct(k1, k2, self.real_shape[0], self.step, self.real_dtype.itemsize)
-        nothing = self.load(np.zeros((1,) * problem.ndim, problem.dtype))
-        self.loops(nothing, self.weights, self.spec, self.output()[1][:0], 0, 0, 0, 0)  # compiles
+        with COMPILE:
+            self.loops = self.kernels.direct(k1, k2, self.real_shape[0], self.step, self.real_dtype.itemsize)
+            nothing = self.load(np.zeros((1,) * problem.ndim, problem.dtype))
+            self.loops(nothing, self.weights, self.spec, self.output()[1][:0], 0, 0, 0, 0)
 
     def execute(self, data: Array) -> Array:
         out, rows = self.output()
         self.kernels.run(self.loops, (data, self.weights, self.spec, rows), self.areas, self.threads)
         return out
+
+    def apart(self, data: Array) -> dict[str, Callable[[], object]]:
+        _, rows = self.output()
+        arguments = (data, self.weights, self.spec, rows)
+        interior, border = self.kernels.interior_and_border(
+            data.shape, self.weights, self.spec, rows, self.step, self.threads
+        )
+        return {
+            stage: partial(self.kernels.run, self.loops, arguments, areas, self.threads)
+            for stage, areas in ((INTERIOR, interior), (BORDER, border))
+            if areas
+        }
 
 
 def real_if_real(kernel: Array) -> Array:

@@ -6,6 +6,9 @@ columns into the output; further passes (rank > 1) add to it. Compiled and threa
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 import numpy as np
 
 from convbench.backends.base import Backend, Plan
@@ -13,6 +16,7 @@ from convbench.backends.numba_direct import DirectPlan, NumbaPlan, real_if_real
 from convbench.convention import Convention
 from convbench.problem import Array, Problem
 from convbench.separate import Pass, worthwhile_passes
+from convbench.stages import COLUMN_PASS, COMPILE, PACK, ROW_PASS
 
 
 class NumbaSeparable(Backend):
@@ -35,14 +39,43 @@ class NumbaSeparable(Backend):
 class _Plan(NumbaPlan):
     def __init__(self, problem: Problem, passes: list[Pass]) -> None:
         super().__init__(problem, len(passes) * sum(problem.kernel_shape))
-        self.passes = [tuple(map(self.kernels.weights, one)) for one in passes]
-        self.loops = self.kernels.separable(*problem.kernel_shape, self.step)
-        nothing = self.load(np.zeros((1, 1), problem.dtype))
-        self.loops(nothing, *self.passes[0], self.spec, self.output()[1][:0], 0, 0, 0, 0, 0)  # compiles
+        with PACK:
+            self.passes = [tuple(map(self.kernels.weights, one)) for one in passes]
+        with COMPILE:
+            self.loops = self.kernels.separable(*problem.kernel_shape, self.step)
+            nothing = self.load(np.zeros((1, 1), problem.dtype))
+            self.loops(nothing, *self.passes[0], self.spec, self.output()[1][:0], 0, np.zeros(3, np.int64), 0, 0, 0, 0)
 
     def execute(self, data: Array) -> Array:
         out, rows = self.output()
-        for number, (column, row) in enumerate(self.passes):
-            arguments = (data, column, row, self.spec, rows, int(number > 0))
-            self.kernels.run(self.loops, arguments, self.areas, self.threads)
+        self._run(data, rows, self.areas, np.zeros(3, np.int64))
         return out
+
+    def apart(self, data: Array) -> dict[str, Callable[[], object]]:
+        return {stage: _Pass(self, data, number) for number, stage in enumerate((ROW_PASS, COLUMN_PASS))}
+
+    def _run(self, data: Array, rows: Array, areas: list[tuple[int, int, int, int]], ticks: Array) -> None:
+        for number, (column, row) in enumerate(self.passes):
+            arguments = (data, column, row, self.spec, rows, int(number > 0), ticks)
+            self.kernels.run(self.loops, arguments, areas, self.threads)
+
+
+class _Pass:
+    """The part of an execution that one of the passes takes, by the processor's ticks within; areas go one by one, as
+    threads that add to the same ticks would lose some."""
+
+    def __init__(self, plan: _Plan, data: Array, number: int) -> None:
+        self.plan, self.data, self.number = plan, data, number
+
+    def __call__(self) -> None:
+        self.seconds(1)
+
+    def seconds(self, number: int) -> float:
+        plan, ticks = self.plan, np.zeros(3, np.int64)
+        begin = time.perf_counter()
+        for _ in range(number):
+            _, rows = plan.output()
+            for area in plan.areas:
+                plan._run(self.data, rows, [area], ticks)
+        taken = time.perf_counter() - begin
+        return taken / plan.threads * float(ticks[self.number] / max(1, ticks[2]))

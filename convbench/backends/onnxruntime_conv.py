@@ -41,7 +41,7 @@ class _Plan(Plan):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = problem.threads, 1
         options.log_severity_level = 3  # errors
-        self.run = onnxruntime.InferenceSession(_model(problem, kernel), options, ["CPUExecutionProvider"]).run
+        self.run = onnxruntime.InferenceSession(conv_model(problem, kernel), options, ["CPUExecutionProvider"]).run
 
     def load(self, image: Array) -> Array:
         return np.ascontiguousarray(image)[None, None]
@@ -54,7 +54,7 @@ class _Plan(Plan):
         return array
 
 
-def _model(problem: Problem, kernel: Array) -> bytes:
+def conv_model(problem: Problem, kernel: Array) -> bytes:
     from onnx import TensorProto, helper, numpy_helper
 
     before, after = zip(*problem.padding, strict=True)

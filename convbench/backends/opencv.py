@@ -21,6 +21,7 @@ from convbench.backends.base import Backend, Plan, Rounding, distribution_versio
 from convbench.convention import Convention
 from convbench.problem import Array, Problem
 from convbench.separate import Pass, worthwhile_passes
+from convbench.stages import CONVOLVE, PAD
 
 _KINDS = ("python-headless", "python", "contrib-python-headless", "contrib-python")
 _SSE3 = 4  # cv2 has no name for it in Python
@@ -92,8 +93,10 @@ class _OpencvPlan(Plan):
         if cv2.getNumThreads() != self.problem.threads:
             cv2.setNumThreads(self.problem.threads)
         if self.below or self.right:
-            data = cv2.copyMakeBorder(data, 0, self.below, 0, self.right, cv2.BORDER_CONSTANT)
-        return self.correlate(data)[self.crop]
+            with PAD:
+                data = cv2.copyMakeBorder(data, 0, self.below, 0, self.right, cv2.BORDER_CONSTANT)
+        with CONVOLVE:
+            return self.correlate(data)[self.crop]
 
     def correlate(self, data: Array) -> Any:
         raise NotImplementedError

@@ -20,6 +20,7 @@ from convbench.backends.base import Backend, Plan
 from convbench.backends.pyfftw_whole import WholePlan
 from convbench.convention import Convention
 from convbench.problem import Array, Problem, Shape
+from convbench.stages import FFT_PLANNING, KERNEL_TRANSFORM
 
 
 class PyfftwOverlap(Backend):
@@ -46,7 +47,8 @@ class OverlapPlan(Plan):
         for band in bands:
             make = functools.partial(_worker, problem, tile, band)
             self.workers.append(lend(self, (problem, tile, band), make))
-            self.workers[-1].use(kernel)
+            with KERNEL_TRANSFORM:
+                self.workers[-1].use(kernel)
         self.pool = ThreadPoolExecutor(len(bands) - 1) if len(bands) > 1 else None
 
     def execute(self, data: Array) -> Array:
@@ -60,5 +62,5 @@ class OverlapPlan(Plan):
 
 
 def _worker(problem: Problem, tile: Shape, band: range) -> Strips | Segments:
-    with planning() as fft:
+    with FFT_PLANNING, planning() as fft:
         return (Segments if problem.ndim == 1 else Strips)(problem, tile, band, fft)

@@ -19,6 +19,7 @@ from convbench.backends._workspaces import lend
 from convbench.backends.base import Backend, Plan
 from convbench.convention import Convention
 from convbench.problem import Array, Problem
+from convbench.stages import CROP, FFT_PLANNING, FORWARD_FFT, INVERSE_FFT, KERNEL_TRANSFORM, MULTIPLY, PAD
 
 
 class PyfftwWhole(Backend):
@@ -38,7 +39,8 @@ class WholePlan(Plan):
     def __init__(self, problem: Problem, kernel: Array) -> None:
         super().__init__(problem)
         self.workspace = lend(self, (problem, "whole"), functools.partial(Whole, problem))
-        self.workspace.use(kernel)
+        with KERNEL_TRANSFORM:
+            self.workspace.use(kernel)
 
     def execute(self, data: Array) -> Array:
         return self.workspace.run(data)
@@ -60,7 +62,7 @@ class Whole:
         self.forward = self.backward = nothing
         source = self.padded if halved else self.spectrum
         if axes:
-            with planning() as fft:
+            with FFT_PLANNING, planning() as fft:
                 self.forward = fft(source, self.spectrum, axes, threads=problem.threads)
                 self.backward = fft(self.spectrum, source, axes, inverse=True, threads=problem.threads)
 
@@ -80,11 +82,16 @@ class Whole:
         self.kernel[:] = self.spectrum
 
     def run(self, data: Array) -> Array:
-        self._load(data)
-        self.forward()
-        np.multiply(self.spectrum, self.kernel, out=self.spectrum)
-        self.backward()
-        return self.padded[self.inside].copy()
+        with PAD:
+            self._load(data)
+        with FORWARD_FFT:
+            self.forward()
+        with MULTIPLY:
+            np.multiply(self.spectrum, self.kernel, out=self.spectrum)
+        with INVERSE_FFT:
+            self.backward()
+        with CROP:
+            return self.padded[self.inside].copy()
 
     def _load(self, data: Array) -> None:
         inside = tuple(map(slice, data.shape))

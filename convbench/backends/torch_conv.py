@@ -23,6 +23,7 @@ from convbench.backends.base import Plan
 from convbench.convention import Convention
 from convbench.problem import EVERY_DTYPE, Array, Problem
 from convbench.separate import worthwhile_passes
+from convbench.stages import CONVOLVE, CROP, PAD
 
 Zeros = tuple[int, int]  # before, after
 
@@ -113,16 +114,18 @@ class _Conv:
     def __call__(self, data: Any) -> Any:
         sizes, lengths = data.shape[2:], self.kernel.shape[2:]
         outputs = [n + sum(z) - k + 1 for n, k, z in zip(sizes, lengths, self.zeros, strict=True)]
-        steps = outputs if self.on_cuda else self._steps(outputs, lengths[0])
+        steps = outputs if self.on_cuda else self.strip(outputs, lengths[0])
         if steps == outputs:
             return self._once(data, self.zeros)
         found = data.new_empty((1, 1, *outputs))
         for tile in itertools.product(*map(_spans, sizes, lengths, self.zeros, outputs, steps)):
             source, zeros, target = zip(*tile, strict=True)
-            found[(..., *target)] = self._once(data[(..., *source)], zeros)
+            strip = self._once(data[(..., *source)], zeros)
+            with CROP:
+                found[(..., *target)] = strip
         return found
 
-    def _steps(self, outputs: list[int], k: int) -> list[int]:
+    def strip(self, outputs: list[int], k: int) -> list[int]:
         """Size of a strip; it has more rows (1-D: samples) than it shares with the next."""
         width = math.prod(outputs[1:])
         rows = max(_STRIP // width, 2 * k)
@@ -134,11 +137,14 @@ class _Conv:
     def _once(self, data: Any, zeros: Sequence[Zeros]) -> Any:
         # The operation's own padding is symmetric, and oneDNN leaves its quick path for more than a few columns.
         sides = [side for pair in reversed(zeros) for side in pair]
-        if not any(sides):
-            return self.operation(data, self.kernel)
+        options: dict[str, Any] = {}
         if self.on_cuda and all(before == after for before, after in zeros):
-            return self.operation(data, self.kernel, padding=sides[::-2])
-        return self.operation(self.pad(data, sides), self.kernel)
+            options = {"padding": sides[::-2]}
+        elif any(sides):
+            with PAD:
+                data = self.pad(data, sides)
+        with CONVOLVE:
+            return self.operation(data, self.kernel, **options)
 
 
 def _spans(n: int, k: int, zeros: Zeros, size: int, step: int) -> list[tuple[slice, Zeros, slice]]:

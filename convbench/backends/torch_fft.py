@@ -13,6 +13,7 @@ from convbench.backends._torch import TorchBackend, TorchPlan
 from convbench.backends.base import Plan
 from convbench.convention import Convention
 from convbench.problem import Array, Problem
+from convbench.stages import CROP, FORWARD_FFT, INVERSE_FFT, KERNEL_TRANSFORM, MULTIPLY
 
 
 class TorchFft(TorchBackend):
@@ -35,12 +36,18 @@ class _FftPlan(TorchPlan):
         self.forward, self.inverse = (fft.fftn, fft.ifftn) if problem.is_complex else (fft.rfftn, fft.irfftn)
         self.kernel = self.tensor(kernel)
         if transformed:
-            self.kernel = self.forward(self.kernel, **self.where)
+            with KERNEL_TRANSFORM:
+                self.kernel = self.forward(self.kernel, **self.where)
         self.crop = (..., *problem.output_slices)
 
     def convolve(self, data: Any) -> Any:
         if not self.where["s"]:
             return data * self.kernel
-        spectrum = self.forward(data, **{**self.where, "norm": "backward"})
-        spectrum *= self.kernel
-        return self.inverse(spectrum, **self.where)[self.crop].contiguous()
+        with FORWARD_FFT:  # torch pads within
+            spectrum = self.forward(data, **{**self.where, "norm": "backward"})
+        with MULTIPLY:
+            spectrum *= self.kernel
+        with INVERSE_FFT:
+            found = self.inverse(spectrum, **self.where)
+        with CROP:
+            return found[self.crop].contiguous()

@@ -17,6 +17,7 @@ from convbench.backends.base import Plan
 from convbench.convention import Convention
 from convbench.cuda.clock import Hot
 from convbench.problem import Array, Problem, Shape
+from convbench.stages import CROP, FORWARD_FFT, INVERSE_FFT, KERNEL_TRANSFORM, MULTIPLY, PAD
 
 _TILES = (64, 128, 256, 512, 1024, 2048)
 _TRIED = 4
@@ -65,26 +66,32 @@ class OverlapPlan(TorchPlan):
         across = math.prod(self.counts[1:]) * math.prod(self.lengths)
         self.batch = max(1, _BATCH // across)
         flat = self.tensor(kernel)[0, 0].reshape([problem.kernel_shape[axis] for axis in self.cut])
-        self.kernel = self.forward(flat, **self.where, norm="forward") if self.cut else flat
+        with KERNEL_TRANSFORM:
+            self.kernel = self.forward(flat, **self.where, norm="forward") if self.cut else flat
 
     def convolve(self, data: Any) -> Any:
         if not self.cut:
             return data * self.kernel
         shape = self.problem.output_shape
-        tiles = self.torch.nn.functional.pad(data, self.sides)[0, 0]
-        for axis, step, length in zip(self.cut, self.steps, self.lengths, strict=True):
-            tiles = tiles.unfold(axis, length, step)
+        with PAD:
+            tiles = self.torch.nn.functional.pad(data, self.sides)[0, 0]
+            for axis, step, length in zip(self.cut, self.steps, self.lengths, strict=True):
+                tiles = tiles.unfold(axis, length, step)
         found = data.new_empty(shape)
         high = self.steps[0] if self.cut[0] == 0 else 1
         for first in range(0, self.counts[0], self.batch):
-            spectrum = self.forward(tiles[first : first + self.batch], **self.where)
-            spectrum *= self.kernel
-            parts = self.inverse(spectrum, **self.where, norm="forward")[(..., *self.kept)]
-            joined = parts.permute(self.order)
-            sizes = [n * s for n, s in zip(parts.shape[: self.problem.ndim], self._widths(), strict=True)]
-            rows = slice(first * high, min(first * high + sizes[0], shape[0]))
-            rest = tuple(slice(n) for n in shape[1:])
-            found[(rows, *rest)] = joined.reshape(sizes)[(slice(rows.stop - rows.start), *rest)]
+            with FORWARD_FFT:
+                spectrum = self.forward(tiles[first : first + self.batch], **self.where)
+            with MULTIPLY:
+                spectrum *= self.kernel
+            with INVERSE_FFT:
+                parts = self.inverse(spectrum, **self.where, norm="forward")[(..., *self.kept)]
+            with CROP:
+                joined = parts.permute(self.order)
+                sizes = [n * s for n, s in zip(parts.shape[: self.problem.ndim], self._widths(), strict=True)]
+                rows = slice(first * high, min(first * high + sizes[0], shape[0]))
+                rest = tuple(slice(n) for n in shape[1:])
+                found[(rows, *rest)] = joined.reshape(sizes)[(slice(rows.stop - rows.start), *rest)]
         return found[None, None]
 
     def _widths(self) -> list[int]:
