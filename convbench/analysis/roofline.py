@@ -6,6 +6,7 @@ the ceilings that were measured for its dtype and number of threads, nothing but
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from convbench.ceilings import Place
-from convbench.problem import EVERY_DTYPE
+from convbench.problem import EVERY_DTYPE, Problem
 
 Ceilings = Mapping[str, float]
 
@@ -31,26 +32,41 @@ def counted_as(family: str, backend: str) -> str | None:
     return family if family in _METHODS else None
 
 
-def operations(method: str, layout: str, image: int, kernel: int, dtype: str) -> float:
-    """Floating-point operations of one convolution, mode same, by the textbook.
+def textbook(method: str, problem: Problem, rank: int = 1) -> float:
+    """Floating-point operations of one convolution by the textbook.
 
-    direct: 2 k1 k2 an output, separable: 2 (k1 + k2) at most; four times that for complex numbers. fft: two transforms
-    at n + k - 1, 2.5 N log2 N each (complex: 5), and 6 for each product of theirs; no transform along an axis on which
-    the kernel has length 1. The kernel's own transform is in the plan.
+    direct: 2 k1 k2 an output (mode full: an image sample), separable: 2 (k1 + k2) for each of `rank` passes, at most as
+    many as direct; four times that for complex numbers. fft: two transforms at n + k - 1, 2.5 N log2 N each (complex:
+    5), and 6 for each product of theirs; no transform along an axis on which the kernel has length 1. The kernel's own
+    transform is in the plan.
     """
-    (n1, n2), (k1, k2) = _shapes(layout, image, kernel)
-    parts = 2 if dtype.startswith("complex") else 1
+    parts, taps = 2 if problem.is_complex else 1, math.prod(problem.kernel_shape)
     if method == "fft":
-        samples = (n1 + k1 - 1) * (n2 + k2 - 1)
-        together = samples if k1 > 1 else n2 + k2 - 1
-        return parts * samples * (5 * math.log2(together) + 3)
-    taps = min(k1 * k2, k1 + k2) if method == "separable" else k1 * k2
-    return 2.0 * parts**2 * taps * n1 * n2
+        lengths = [n for n, k in zip(problem.full_shape, problem.kernel_shape, strict=True) if k > 1]
+        return parts * math.prod(problem.full_shape) * (5 * math.log2(math.prod(lengths)) + 3)
+    if method == "separable" and problem.ndim == 2:
+        taps = min(taps, rank * sum(problem.kernel_shape))
+    return 2.0 * parts**2 * taps * math.prod(map(min, problem.image_shape, problem.output_shape))
+
+
+def least_bytes(problem: Problem) -> int:
+    """The least that must move: the image read once, the output written once."""
+    return (math.prod(problem.image_shape) + math.prod(problem.output_shape)) * np.dtype(problem.dtype).itemsize
+
+
+def operations(method: str, layout: str, image: int, kernel: int, dtype: str) -> float:
+    """`textbook`, of a cell of a table: mode same, n x n or n samples."""
+    return textbook(method, _problem(layout, image, kernel, dtype))
 
 
 def bytes_moved(layout: str, image: int, dtype: str) -> int:
-    """The least that must move: the image read once, the output written once."""
-    return 2 * math.prod(_shapes(layout, image, 1)[0]) * np.dtype(dtype).itemsize
+    """`least_bytes`, of a cell of a table."""
+    return least_bytes(_problem(layout, image, 1, dtype))
+
+
+def peak(method: str, dtype: str) -> str:
+    """The name of the ceiling of a method's arithmetic."""
+    return f"{'fft' if method == 'fft' else 'fma'}_{_REAL.get(dtype, dtype)}"
 
 
 def ceiling(method: str, intensity: float, moved: float, dtype: str, known: Ceilings) -> float | None:
@@ -58,9 +74,9 @@ def ceiling(method: str, intensity: float, moved: float, dtype: str, known: Ceil
 
     intensity: operations a byte. moved: bytes of image and output. None where the ceilings needed are not known.
     """
-    peak = known.get(f"{'fft' if method == 'fft' else 'fma'}_{_REAL.get(dtype, dtype)}")
+    most = known.get(peak(method, dtype))
     rate = known.get(bandwidth(moved, known))
-    return None if peak is None or rate is None else min(peak, intensity * rate)
+    return None if most is None or rate is None else min(most, intensity * rate)
 
 
 def bandwidth(moved: float, known: Ceilings) -> str:
@@ -93,6 +109,8 @@ def _row(
     return work / moved, attained, most, attained / most if attained and most else None
 
 
-def _shapes(layout: str, image: int, kernel: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Image and kernel as rows and columns."""
-    return (1 if layout == "signal" else image, image), (kernel if layout == "image" else 1, kernel)
+@functools.lru_cache(maxsize=4096)  # a table has few shapes, and many rows of each
+def _problem(layout: str, image: int, kernel: int, dtype: str) -> Problem:
+    if layout == "signal":
+        return Problem((int(image),), (int(kernel),), dtype)
+    return Problem((int(image), int(image)), (int(kernel) if layout == "image" else 1, int(kernel)), dtype)

@@ -13,6 +13,7 @@ from synthetic import Model, write_ceilings, write_results
 from convbench.analysis import roofline
 from convbench.analysis.schema import measured
 from convbench.analysis.table import read_results
+from convbench.problem import Problem
 
 KNOWN = {
     "fma_float32": 200.0, "fma_float64": 100.0, "fft_float32": 30.0, "fft_float64": 20.0,
@@ -141,3 +142,26 @@ def test_ceilings_that_cannot_be_used_are_named(results: Path, content: str) -> 
     assert "convbench machine --ceilings" in wrong
     assert found.ceilings == {}
     assert not measured(found.cells).empty
+
+
+@pytest.mark.parametrize(
+    ("method", "image", "kernel", "mode", "rank", "expected"),
+    [
+        ("direct", (10, 20), (3, 5), "same", 1, 2 * 15 * 200),
+        ("direct", (10, 20), (3, 5), "full", 1, 2 * 15 * 200),  # every image sample meets every kernel sample once
+        ("direct", (10, 20), (3, 5), "valid", 1, 2 * 15 * 8 * 16),
+        ("separable", (10, 20), (3, 7), "same", 1, 2 * 10 * 200),
+        ("separable", (10, 20), (9, 9), "same", 2, 2 * 36 * 200),
+        ("separable", (10, 20), (3, 7), "same", 3, 2 * 21 * 200),  # no more than direct
+        ("fft", (30, 62), (3, 3), "valid", 1, 5 * 2048 * 11 + 6 * 1024),
+        ("fft", (62, 30), (3, 1), "same", 1, 30 * (5 * 64 * 6 + 6 * 32)),  # columns only
+        ("fft", (62, 30), (1, 1), "same", 1, 3 * 62 * 30),
+    ],
+)
+def test_operations_of_any_shape(method, image, kernel, mode, rank, expected) -> None:
+    assert roofline.textbook(method, Problem(image, kernel, mode=mode), rank) == pytest.approx(expected)
+
+
+def test_the_least_bytes_of_any_shape() -> None:
+    assert roofline.least_bytes(Problem((10, 20), (3, 5), "float64", "valid")) == (200 + 8 * 16) * 8
+    assert roofline.least_bytes(Problem(100, 5, "complex64", "full")) == (100 + 104) * 8  # type: ignore[arg-type]
