@@ -11,7 +11,7 @@
 
 PYTHON ?= python3
 PRESET ?= quick
-EXTRAS ?= frameworks,cuda,test
+EXTRAS ?= frameworks,cuda,profile,test
 CONSTRAINTS ?= constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin

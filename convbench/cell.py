@@ -332,7 +332,7 @@ def peak_memory(call: Callable[[], object]) -> int | None:
     status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
     if not sys.platform.startswith("linux") or not reset.exists():
         return None
-    _trim()
+    trim()
 
     def read(field: str) -> int:
         line = next(line for line in status.read_text().splitlines() if line.startswith(field))
@@ -349,7 +349,7 @@ def peak_memory(call: Callable[[], object]) -> int | None:
     return max(0, peak - before)
 
 
-def _trim() -> None:
+def trim() -> None:
     """Give free heap memory back to the system, so that reusing it counts."""
     import ctypes
 

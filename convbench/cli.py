@@ -22,6 +22,7 @@ MODES = ("full", "same", "valid")  # convbench.problem has them too, but takes n
 PRESETS = ("quick", "standard", "gpu", "full")
 DTYPES = ("float32", "float64", "complex64", "complex128")
 EVERY_DTYPE = (*DTYPES, "float16", "bfloat16")
+AXES = ("threads", "image", "kernel")
 
 
 class _Verbs(click.Group):
@@ -302,6 +303,65 @@ def crossover(
         raise GateError(f"wrong, so not timed: {', '.join(found.failed)}; `convbench check` tries small examples")
     if not found.cells:
         raise UnsupportedError("nothing could be timed, see above; `convbench list` shows what is installed")
+
+
+@main.command()
+@click.argument("backends", nargs=-1, required=True, metavar="BACKEND [BACKEND]")
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    default=("1024x1024",),
+    metavar="HxW|N|FILE",
+    help="Pixels, samples of a signal, a .png, .jpg or .npy file, or `sample`.",
+)
+@click.option(
+    "--kernel",
+    "kernels",
+    multiple=True,
+    default=("31",),
+    metavar="K|HxW|KERNEL",
+    help="Its size, or a kernel as `compare` takes it.",
+)
+@click.option("--dtype", type=click.Choice(EVERY_DTYPE), default="float32")
+@click.option("--mode", type=click.Choice(MODES), default="same")
+@click.option("--threads", type=click.IntRange(min=1), default=1)
+@click.option("--device", default="cpu", help="cpu or cuda:N.")
+@click.option("--sweep", "sweeps", type=click.Choice(AXES), multiple=True, help="Also how the time grows with it.")
+@click.option("--out", default="reports", help="The site's folder: the page goes into profiles/ there.")
+@click.option("--page/--no-page", default=True, help="Write the page.")
+@as_json
+def profile(
+    backends: tuple[str, ...],
+    images: tuple[str, ...],
+    kernels: tuple[str, ...],
+    out: str,
+    page: bool,
+    as_json: bool,
+    **settings: Any,
+) -> None:
+    """Say why a backend is as fast as it is: stages, algorithm, ceilings, counters, memory, time line, scaling.
+
+    With two backends, or --image or --kernel twice, the two are profiled and compared. Exit status 1 if a result was
+    wrong: it is then not timed.
+    """
+    from convbench import profiling
+
+    console.warn()
+    with console.progress(lines=True) as progress:
+        found = profiling.profiles(backends, images, kernels, progress=progress, **settings)
+    if as_json:
+        console.print_json(found.as_dict())
+    else:
+        for table in found.tables():
+            console.print_table(table.columns, table.rows, table.title)
+            for note in table.notes:
+                click.echo(note)
+    if page:
+        for path in found.write(Path(out) / "profiles"):
+            click.echo(f"wrote {path}", err=as_json)
+    if found.interrupted:
+        raise SystemExit(130)
 
 
 @main.command()

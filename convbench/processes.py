@@ -19,10 +19,12 @@ from convbench.problem import Problem
 QUIET = {
     **dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"),
     "OMP_WAIT_POLICY": "passive",
+    "KINETO_LOG_LEVEL": "99",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
 }
 """Environment of a process that measures: libraries keep to the threads they are told; idle threads do not spin, which
-would slow down whichever backend is sampled next; JAX leaves the others memory on the device."""
+would slow down whichever backend is sampled next; torch's profiler tells the terminal nothing; JAX leaves the others
+memory on the device."""
 
 
 class Processes:

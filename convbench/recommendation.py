@@ -189,9 +189,14 @@ def installed() -> set[str]:
     return {backend.name for backend in list_backends() if backend.available()}
 
 
+def is_shape(text: str) -> bool:
+    """Whether it is written as a shape is."""
+    return bool(re.fullmatch(r"\d{1,9}(x\d{1,9})*", text.strip().lower().replace("×", "x")))
+
+
 def parse_shape(what: str, text: str) -> Shape:
     """The shape that '1024x768' (rows x columns) or '65536' (a signal) means; *what* names it in errors."""
-    if not re.fullmatch(r"\d{1,9}(x\d{1,9})*", text.strip().lower().replace("×", "x")):
+    if not is_shape(text):
         raise ArgumentError(
             f"{what} must be ROWSxCOLUMNS, e.g. 1024x768, or one number for a signal, e.g. 65536; got {text!r}"
         )

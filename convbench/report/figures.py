@@ -69,7 +69,7 @@ def time_panel(
         for backend, group in rows.sort_values("kernel").groupby("backend", sort=True):
             _line(axes, group, styles[str(backend)], limits, strong=backend in leading)
         kernels = sorted({int(k) for k in rows["kernel"]})
-        _kernel_axis(axes, kernels)
+        kernel_axis(axes, kernels)
         time_axis(axes.yaxis, limits)
         axes.set_ylim(*limits)
         obstacles = drawn_points(axes)
@@ -161,7 +161,7 @@ def drawn_points(axes: Axes) -> Points:
     return np.vstack(points) if points else np.empty((0, 2))
 
 
-def _kernel_axis(axes: Axes, kernels: Sequence[int]) -> None:
+def kernel_axis(axes: Axes, kernels: Sequence[int]) -> None:
     from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
     axes.set_xscale("log")
@@ -244,7 +244,7 @@ def band_panel(bands: Sequence[Mapping[str, Any]], prefix: str, title: str) -> s
     ends = [end for band in bands for end in (band["low"], band["high"])]
     with mpl.rc_context(RC):
         figure, axes = canvas(WIDTH, 30 * len(bands) + 44, left=82, right=12, bottom=38, top=8)
-        _kernel_axis(axes, _round_sizes(min(ends), max(ends)))
+        kernel_axis(axes, _round_sizes(min(ends), max(ends)))
         axes.set_ylim(len(bands) - 0.4, -0.6)
         for y, band in enumerate(bands):
             _band(axes, y, band)
@@ -305,7 +305,7 @@ def roofline_panel(
     with mpl.rc_context(RC):
         figure, axes = canvas(WIDTH, HEIGHT, left=48, right=10, bottom=40, top=8)
         axes.set(xscale="log", yscale="log", xlim=limits[0], ylim=limits[1])
-        _roofs(axes, known, counts)
+        draw_roofs(axes, known, counts)
         for backend, group in rows.sort_values("kernel").groupby("backend", sort=True):
             style = styles[str(backend)]
             (line,) = axes.plot(
@@ -321,7 +321,7 @@ def roofline_panel(
         return inline(figure, prefix, title)
 
 
-def _roofs(axes: Axes, known: Mapping[str, float], counts: str) -> None:
+def draw_roofs(axes: Axes, known: Mapping[str, float], counts: str) -> None:
     """The ceilings: what each bandwidth allows, rising to the peaks of FMA and FFT, with their names along them."""
     left, right = axes.get_xlim()
     peak, fft = known["fma_float32"], known.get("fft_float32")

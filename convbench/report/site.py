@@ -13,7 +13,7 @@ import convbench
 from convbench.analysis.export import write_csv, write_parquet
 from convbench.analysis.table import Progress, Results, read_results
 from convbench.files import atomic_write
-from convbench.report import backend_page, data, downloads, machine_page, overview
+from convbench.report import backend_page, data, downloads, machine_page, overview, profile_index
 from convbench.report.backend_page import Known
 from convbench.report.names import Names
 from convbench.report.place import Place, decide, named, where_of
@@ -115,11 +115,15 @@ class Site:
         )  # fmt: skip
 
     def _index(self) -> list[dict[str, Any]]:
-        """What the pages of cells must know to find one."""
+        """What the pages of cells must know to find one, and its profile."""
+        profiled = profile_index.profiles_in(self.out)
         return [
-            {"slug": p.slug, "label": p.label, "page": p.page, "sets": [one.told for one in self.data[p.slug]]}
+            {
+                "slug": p.slug, "label": p.label, "page": p.page, "sets": [one.told for one in self.data[p.slug]],
+                "profiles": profiled.get(p.where[0], []),
+            }
             for p in self.places
-        ]
+        ]  # fmt: skip
 
     def _render(self, template: str, page: str, **context: Any) -> str:
         shared = {

@@ -1,0 +1,48 @@
+"""What marks have written, as spans of time: which stage, in which thread, from when to when, within which other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from convbench.stages import Event
+
+
+@dataclass(frozen=True)
+class Span:
+    """One run of a stage. begin, end: seconds on the clock of time.perf_counter; own: without the spans within it.
+
+    path: the names of the spans around it, the outermost first, and its own.
+    """
+
+    path: tuple[str, ...]
+    thread: int
+    begin: float
+    end: float
+    own: float
+
+    @property
+    def name(self) -> str:
+        return self.path[-1]
+
+    @property
+    def seconds(self) -> float:
+        return self.end - self.begin
+
+
+def spans(events: Iterable[Event]) -> list[Span]:
+    """The spans in the order in which they ended; what has no end, or no beginning, is left out."""
+    found: list[Span] = []
+    open_: dict[int, list[tuple[str, int, int]]] = {}  # by thread: name, begin, nanoseconds of the spans within
+    for thread, name, at in events:
+        stack = open_.setdefault(thread, [])
+        if name is not None:
+            stack.append((name, at, 0))
+        elif stack:
+            path = tuple(entry[0] for entry in stack)
+            _, begin, within = stack.pop()
+            if stack:
+                outer, start, before = stack[-1]
+                stack[-1] = (outer, start, before + at - begin)
+            found.append(Span(path, thread, begin / 1e9, at / 1e9, (at - begin - within) / 1e9))
+    return found
