@@ -68,7 +68,7 @@ class Stack:
     seconds: float
 
 
-def flame(subject: Subject, folder: Path, stem: str, seconds: float = 5.0) -> list[Path] | Missing:
+def flame(subject: Subject, folder: Path, stem: str, seconds: float = 3.0) -> list[Path] | Missing:
     """Write STEM.speedscope.json (for speedscope.app) and STEM.svg of so many seconds of executions into the folder.
 
     Where native code cannot be looked into they show Python alone, and their title says why.

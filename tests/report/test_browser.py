@@ -63,6 +63,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     machine = root / "evil" / "evil" / "machine.json"
     machine.write_text(json.dumps({**json.loads(machine.read_text()), "machine": EVIL}))
     shutil.move(root / "evil" / "evil", root / "results" / "evil")
+    profiles = root / "out" / "profiles"
+    profiles.mkdir(parents=True)
+    problem = {
+        "image_shape": [512, 512],
+        "kernel_shape": [31, 31],
+        "dtype": "float32",
+        "mode": "same",
+        "device": "cpu",
+        "threads": 1,
+    }
+    (profiles / "fft a.json").write_text(
+        json.dumps({"profiles": [{"machine": "lab", "backend": "fft-a", "problem": problem}]})
+    )
+    (profiles / "fft a.html").write_text("<title>a profile</title>")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(machine_page, "FIGURES", 8)  # so that panels are left to the script
         build_report(root / "results", root / "out")
@@ -422,10 +436,16 @@ def test_the_page_of_a_cell(site: Site, folder: Path) -> None:
     assert "Worst at index 3, 4" in details
     assert "convbench run --preset full --fresh --bench \"image.*'fft-a', 1024, 31, 'float32', 'cpu', 1\"" in details
     assert "problem = convbench.Problem((1024, 1024), (31, 31)" in details
+    assert "convbench profile fft-a --image 1024x1024 --kernel 31x31 --dtype float32\n" in f"{details}\n"
+    assert "Profile of" not in details
     # the history has this cell at one commit only; that of a smaller image has two
     assert "over commits" not in details
     site.open("cell.html", CELL.replace("image=1024", "image=512"))
     assert "Time of fft-a over commits" in site.text("#backend")
+    link = "return [...document.querySelectorAll('#backend a')].find(a => a.textContent === 'Profile of fft-a').href"
+    assert (
+        Path(urllib.parse.unquote(urllib.parse.urlparse(site.run(link)).path)) == site.out / "profiles" / "fft a.html"
+    )
 
 
 def test_the_python_that_repeats_a_cell_runs(site: Site) -> None:
