@@ -347,6 +347,9 @@ def profile(
     """
     from convbench import profiling
 
+    for folder in (Path(out), Path(out) / "profiles"):
+        if folder.exists() and not folder.is_dir():
+            raise StorageError(f"--out takes a folder, got the file {folder}; give another name")
     console.warn()
     with console.progress(lines=True) as progress:
         found = profiling.profiles(backends, images, kernels, progress=progress, **settings)

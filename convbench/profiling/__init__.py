@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from convbench.errors import ArgumentError, StorageError
+from convbench.errors import ArgumentError
 
 if TYPE_CHECKING:
     from convbench.profiling.profile import Profile
@@ -55,8 +55,6 @@ class Profiles:
         from convbench.files import atomic_write
         from convbench.report.profile_page import page, stem
 
-        if folder.exists() and not folder.is_dir():
-            raise StorageError(f"--out takes a folder, got the file {folder}; give another name")
         name = stem(self.profiles)
         paths = [folder / f"{name}.html", folder / f"{name}.json"]
         atomic_write(paths[0], page(self.profiles, self.versus, self.command))

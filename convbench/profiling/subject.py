@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -57,6 +58,11 @@ def subject_of(
     pixels = None
     if is_shape(image):
         image_shape = parse_shape("--image", image)
+    elif image != "sample" and not Path(image).suffix:
+        raise ArgumentError(
+            f"--image takes HEIGHTxWIDTH, e.g. 1024x1024, the length of a signal, a .png, .jpg or .npy file, or the word "
+            f"sample; got {image!r}"
+        )
     else:
         pixels = as_data("image", channels(read_image(sample_photograph() if image == "sample" else image))[0])
         image_shape = pixels.shape

@@ -55,7 +55,7 @@ def test_wrong_words(backend: str, image: str, kernel: str, word: str) -> None:
 
 
 def test_complex_data_need_a_complex_dtype(tmp_path: Path) -> None:
-    np.save(tmp_path / "kernel.npy", np.ones((3, 3), np.complex64))
+    np.save(tmp_path / "image.npy", np.ones((16, 16), np.complex64))
     with pytest.raises(ArgumentError, match="--dtype complex64"):
-        subject_of("numba-direct", "16x16", str(tmp_path / "kernel.npy"))
-    assert subject_of("numba-direct", "16x16", str(tmp_path / "kernel.npy"), dtype="complex64").problem.is_complex
+        subject_of("numba-direct", str(tmp_path / "image.npy"), "3")
+    assert subject_of("numba-direct", str(tmp_path / "image.npy"), "3", dtype="complex64").problem.is_complex
