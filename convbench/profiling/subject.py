@@ -60,8 +60,8 @@ def subject_of(
         image_shape = parse_shape("--image", image)
     elif image != "sample" and not Path(image).suffix:
         raise ArgumentError(
-            f"--image takes HEIGHTxWIDTH, e.g. 1024x1024, the length of a signal, a .png, .jpg or .npy file, or the word "
-            f"sample; got {image!r}"
+            f"--image takes HEIGHTxWIDTH, e.g. 1024x1024, the length of a signal, a .png, .jpg or .npy file, or the "
+            f"word sample; got {image!r}"
         )
     else:
         pixels = as_data("image", channels(read_image(sample_photograph() if image == "sample" else image))[0])

@@ -9,6 +9,7 @@ from convbench.analysis.noise import Noise, log_ratio
 from convbench.measure import Rule, sample
 from convbench.profiling.accounting import RULE
 from convbench.profiling.profile import Profile
+from convbench.profiling.subject import Subject
 from convbench.report import words
 
 NEARLY_ALL = 0.9
@@ -70,24 +71,33 @@ class Versus:
 def versus(a: Profile, b: Profile, noise: Noise, rule: Rule = RULE) -> Versus:
     """Sample both executions side by side, and set their stages beside each other.
 
-    Names are the backends', with what else differs. Both profiles need their stages. Raises what the backends raise.
+    Both profiles need their stages. Raises what the backends raise.
     """
     plans = [profile.subject.plan() for profile in (a, b)]
     calls = {i: plan.timed(plan.load(p.subject.image)) for i, (plan, p) in enumerate(zip(plans, (a, b), strict=True))}
     timings = sample(calls, rule)
     first, second = timings[0].samples, timings[1].samples
     ratio, error = log_ratio(second, [len(second)], first, [len(first)])
-    names = (a.subject.backend.name, b.subject.backend.name)
-    if names[0] == names[1]:
-        names = (a.subject.label, b.subject.label)
     return Versus(
-        *names,
+        _name(a.subject, b.subject),
+        _name(b.subject, a.subject),
         math.exp(ratio),
         math.exp(ratio - 1.96 * error),
         math.exp(ratio + 1.96 * error),
         math.exp(noise.limit(error)),
         _stages(a, b),
     )
+
+
+def _name(subject: Subject, other: Subject) -> str:
+    """The backend, and where that is the same what is not: 'numba-direct, kernel 3 x 3'."""
+    name, problem = subject.backend.name, subject.problem
+    if name != other.backend.name:
+        return name
+    shapes = {"image": problem.image_shape, "kernel": problem.kernel_shape}
+    others = {"image": other.problem.image_shape, "kernel": other.problem.kernel_shape}
+    told = [f"{what} {' x '.join(map(str, shape))}" for what, shape in shapes.items() if shape != others[what]]
+    return ", ".join([name, *told])
 
 
 def _stages(a: Profile, b: Profile) -> tuple[StageDifference, ...]:

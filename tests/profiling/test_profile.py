@@ -211,6 +211,18 @@ def test_the_sentence_names_who_is_faster_and_why() -> None:
     assert faster.sentence == "b is 4.00 times as fast as a; the difference comes from convolve (40.0 ms more)."
 
 
+def test_two_of_a_backend_are_named_by_what_differs() -> None:
+    from convbench.profiling.versus import _name
+
+    def of(image: int, kernel: int, name: str = "numba-direct") -> Subject:
+        problem = Problem((image, image), (kernel, kernel))
+        return Subject(get_backend(name), problem, problem.image(), problem.kernel())
+
+    assert _name(of(32, 3), of(32, 5)) == "numba-direct, kernel 3 x 3"
+    assert _name(of(32, 3), of(16, 5)) == "numba-direct, image 32 x 32, kernel 3 x 3"
+    assert _name(of(32, 3), of(16, 5, "pyfftw")) == "numba-direct"
+
+
 def test_what_noise_may_explain_is_a_tie() -> None:
     assert "cannot be told apart" in between(1.04).sentence
     assert "cannot be told apart" in between(0.96).sentence
