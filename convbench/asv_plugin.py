@@ -1,6 +1,7 @@
 """Everything asv needs from this project, loaded by asv.conf.json: an environment, a run session, offline pages.
 
-asv 0.6.6 and asv_runner 0.3.2 are pinned: this module wraps two of asv's own methods, Run.run and Publish.run.
+asv 0.6.6 and asv_runner 0.3.2 are pinned: this module wraps three of asv's own methods, Run.run, Profile.run and
+Publish.run.
 """
 
 from __future__ import annotations
@@ -8,9 +9,11 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from asv.commands.asv_profiling import Profile
 from asv.commands.publish import Publish
 from asv.commands.run import Run
 from asv.environment import ExistingEnvironment, get_env_name
@@ -80,6 +83,23 @@ def _run_in_session(cls: type[Run], conf: Any, *args: Any, bench: Any = None, **
 
 
 Run.run = classmethod(_run_in_session)  # type: ignore[arg-type]
+
+
+_profile = Profile.run.__func__
+
+
+@functools.wraps(_profile)
+def _profile_apart(cls: type[Profile], conf: Any, *args: Any, **kwargs: Any) -> Any:
+    """asv's profile; the cell is measured for it, but belongs to no commit, so that nothing is kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[recorded.FOLDER] = folder
+        try:
+            return _profile(cls, conf, *args, **kwargs)
+        finally:
+            del os.environ[recorded.FOLDER]
+
+
+Profile.run = classmethod(_profile_apart)  # type: ignore[arg-type]
 
 
 _publish = Publish.run.__func__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import time
 import uuid
 import zlib
 from pathlib import Path
@@ -22,6 +23,8 @@ from convbench.verdict import Failure, Verdict
 
 PAIRS = 2
 """Backends of each group that are timed twice: an A/A pair costs as much as a cell."""
+REPEATED = 1.0
+"""Seconds that a profiler looks on."""
 QUICK = 5.0
 """Pairs take at most this times the quickest."""
 # Set for benchmark processes by whoever starts them: which run this is, its preset, where its evidence goes.
@@ -66,6 +69,25 @@ def recorded(
     if entry["status"] != "ok":
         raise NotImplementedError(entry["reason"])
     return entry
+
+
+def repeat(
+    figure: str, layout: str, backend: str, image: int, kernel: int, dtype: str, device: str, threads: int
+) -> None:
+    """Do what a figure is the time of ("execute", "one_shot" or "plan") for a second, for a profiler to look at."""
+    problem = problem_of(layout, image, kernel, dtype, device, threads)
+    chosen, data, taps = get_backend(backend), problem.image(), problem.kernel(separable=True)
+    plan = chosen.plan(problem, taps)
+    loaded = plan.load(data)
+    end = time.perf_counter() + REPEATED
+    while time.perf_counter() < end:
+        if figure != "execute":
+            plan = chosen.plan(problem, taps)
+        if figure == "one_shot":
+            loaded = plan.load(data)
+        if figure != "plan":
+            plan.execute(loaded)
+            plan.wait()
 
 
 def measure_group(

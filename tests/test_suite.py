@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -295,6 +296,16 @@ def test_bare_asv_measures_for_itself_and_publishes_offline_pages(clone, run):
     (summary,) = [content for name, content in data.items() if name.endswith("summary.json")]
     assert {row["pretty_name"].partition("(")[2] for row in summary} == {"'numpy', 4096, 9, 'float32', 'cpu', 1)"}
     assert not list((clone / "reports" / "asv").rglob("*.json"))
+
+
+def test_asv_profiles_what_is_timed_and_keeps_nothing(clone, run):
+    commit(clone)
+    cell = r"signal.Signal.time_execute\('numpy', 4096, 9, 'float32', 'cpu', 1\)"
+    status, out = run("asv", "profile", "-E", "installed", cell)
+    assert status == 0, out
+    calls = re.search(r"(\d+) .*numpy_convolve\.py:\d+\(execute\)", out)
+    assert calls and int(calls[1]) > 10
+    assert not list(clone.glob("results/*/*.evidence.jsonl"))
 
 
 def test_run_outside_a_clone(run, clone):
