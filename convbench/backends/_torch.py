@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from convbench.backends.base import Backend, Plan
-from convbench.cuda.facts import why_none
+from convbench.cuda.facts import devices, why_none, why_not
 from convbench.cuda.stream import TorchStream
 from convbench.problem import Array, Problem
 
@@ -27,18 +27,18 @@ class TorchBackend(Backend):
 
         if torch.version.cuda is None:
             return f"torch {torch.__version__} is built without CUDA: install a CUDA build of torch, or use device cpu"
-        found, wanted = torch.cuda.device_count(), problem.device_index
-        if not found:
+        if not torch.cuda.device_count():
             return why_none("torch", torch.version.cuda)
-        if wanted >= found:
-            return f"torch finds {found} CUDA devices, so there is no {problem.device}; see `convbench machine`"
-        return None
+        return why_not(problem.device, "torch", torch.version.cuda) if devices() else None
 
 
 class TorchPlan(Plan):
     """Moves images to the device and results back; subclasses convolve tensors of shape (1, 1, *image_shape).
 
     benchmark: whether cuDNN tries its algorithms and keeps the quickest; tf32: whether it rounds factors to 11 bits.
+    What torch has chosen for a geometry it keeps, whether by rules or by trying: the key knows of determinism and TF32
+    only (ATen, Conv_v8.cpp). So that the two do not hand each other their choice, those that try ask for deterministic
+    algorithms, which the gate asks for anyway.
     """
 
     benchmark: ClassVar[bool] = False
@@ -69,10 +69,10 @@ class TorchPlan(Plan):
         torch = self.torch
         if self.on_cuda:
             cudnn = torch.backends.cudnn
-            if (
-                cudnn.benchmark != self.benchmark or cudnn.allow_tf32 != self.tf32
-            ):  # asked first: to set them takes longer
-                cudnn.benchmark, cudnn.allow_tf32 = self.benchmark, self.tf32
+            # asked first: to set them takes longer
+            if cudnn.benchmark != self.benchmark or cudnn.allow_tf32 != self.tf32:
+                cudnn.benchmark = cudnn.deterministic = self.benchmark
+                cudnn.allow_tf32 = self.tf32
         elif torch.get_num_threads() != self.problem.threads:
             torch.set_num_threads(self.problem.threads)
         with torch.inference_mode():
