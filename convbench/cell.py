@@ -52,7 +52,9 @@ class Cell:
 
     status: ok (gated and timed), failed (wrong, or raised: never timed), n/a (cannot run), skipped (over the budget).
     Seconds and bytes; execute and one_shot are per call. again: the second half of an A/A pair, another plan.
-    clocks: on a device, the same by other clocks: cold, wall, graph (see cuda/clock.py).
+    clocks: on a device, the same by other clocks: cold, wall, graph (see cuda/clock.py); unclocked: why one is missing.
+    clock: who told the time, the device's own events or the host. device_state: its clocks, power and temperature when
+    its last sample had been taken.
     startup_seconds: from nothing to a first result on a tiny problem, see coldstart: importing and compiling.
     first_plan_seconds, first_execute_seconds: of this problem, the library loaded. error_ulp: see Verdict.
     """
@@ -70,6 +72,9 @@ class Cell:
     execute: Timing | None = None
     again: Timing | None = None
     clocks: Mapping[str, Timing] = field(default_factory=dict)
+    unclocked: Mapping[str, str] = field(default_factory=dict)
+    clock: str = "host"
+    device_state: Mapping[str, Any] = field(default_factory=dict)
     one_shot: Timing | None = None
     plan: Timing | None = None
     startup_seconds: float | None = None
@@ -158,11 +163,14 @@ def measure_cells(
                 if not calls:
                     settle(call)
                 if once and key[1] == TIMED:
-                    calls |= {(key[0], what): clock for what, clock in clocks(call).items()}
+                    found, missing = clocks(call, plan.store)
+                    calls |= {(key[0], what): clock for what, clock in found.items()}
+                    cells[key[0]] = replace(cells[key[0]], unclocked=missing, clock=call.stream.clock)
             calls[key] = call
         except Exception as error:
             fail(key, error)
     timings = sample(calls, rule, done=advance, failed=fail)
+    there = device(problem.device) if calls and problem.device != "cpu" else None
     calls.clear()  # what a plan holds passes on to the next one, once the plan is gone
     for backend in chosen:
         plans.pop((backend.name, AGAIN), None)
@@ -171,6 +179,7 @@ def measure_cells(
             try:
                 own = {what: timing for (name, what), timing in timings.items() if name == backend.name}
                 cell = replace(cells[backend.name], execute=own.pop(TIMED), again=own.pop(AGAIN, None), clocks=own)
+                cell = replace(cell, device_state=there.state if there else {})
                 if once:
                     cell = replace(cell, **_transfers(plan, image))
                 stream = plan.stream

@@ -56,6 +56,7 @@ def cell_entry(
     process: which of the run's measuring processes it comes from. group: the same for cells that were sampled side by
     side, whose samples may be compared round by round.
     """
+    p = cell.problem
     return {
         "kind": "cell",
         **_place(layout, cell, run, process),
@@ -77,13 +78,22 @@ def cell_entry(
         "one_shot": _timing(cell.one_shot),
         "plan": _timing(cell.plan),
         **{f"{what}_seconds": timing.median for what, timing in cell.clocks.items()},
-        **({"clocks": {what: _timing(timing) for what, timing in cell.clocks.items()}} if cell.clocks else {}),
+        **(_on_device(cell) if p.device != "cpu" else {}),
         "startup_seconds": cell.startup_seconds,
         "first_plan_seconds": cell.first_plan_seconds,
         "first_execute_seconds": cell.first_execute_seconds,
         "load_seconds": cell.load_seconds,
         "store_seconds": cell.store_seconds,
         "peak_memory_bytes": cell.peak_memory_bytes,
+    }
+
+
+def _on_device(cell: Cell) -> dict[str, Any]:
+    """What only cells on a device have: whose clock execute is, which others are missing, those, the device's state."""
+    return {
+        "clock": "; ".join((cell.clock, *(f"no {what}: {why}" for what, why in cell.unclocked.items()))),
+        "clocks": {what: _timing(timing) for what, timing in cell.clocks.items()},
+        "device_state": dict(cell.device_state),
     }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from convbench.backends import BUILT_IN, list_backends
 from convbench.backends.base import distribution_version
-from convbench.cuda.facts import devices
+from convbench.cuda.facts import VISIBLE, cards, devices
 from convbench.disturbance import changes as changes
 from convbench.disturbance import strained
 
@@ -44,6 +44,7 @@ _THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "BLIS_NUM_THREADS",
 )
+_CUDA_LIBRARIES = ("nvidia-cuda-runtime", "nvidia-cudnn", "nvidia-cufft")
 UNKNOWN = "unknown"
 
 # Of a probe of the clock: this many seconds of hashing blocks of this many bytes, of which the quickest counts.
@@ -56,14 +57,14 @@ _HOT = re.compile(r"core|cpu|k10|zen|soc|pkg|acpi|thermal", re.IGNORECASE)
 
 def machine_name() -> str:
     """A short name that is safe in a path: the host's, and the processor's family and model where it has no number,
-    then with the name of the first CUDA device.
+    then with the names of its CUDA cards.
 
     Virtual machines of one name run on other processors from day to day, and their times do not compare.
     """
     host = re.sub(r"[^A-Za-z0-9._-]+", "-", platform.node()).strip(".-") or "unnamed"
     kind = [f"{word}{value}" for word, value in _cpu_kind().items()]
-    if kind and (found := devices()):  # a virtual machine is lent another card from day to day, too
-        kind.append(re.sub(r"[^a-z0-9]+", "-", found[0].name.lower()).strip("-"))
+    if kind:  # a virtual machine is lent other cards from day to day, too
+        kind += [re.sub(r"[^a-z0-9]+", "-", card.lower()).strip("-") for card in dict.fromkeys(cards())]
     return "-".join([host, *kind])
 
 
@@ -105,7 +106,7 @@ def describe() -> dict[str, str]:
         "governor": _governor() or f"{UNKNOWN} (not shown by this system)",
         "turbo": _turbo(),
         "load": _load(),
-        "gpu": "; ".join(map(str, devices())) or "none found by the NVIDIA driver",
+        "gpu": _gpu(),
     }
 
 
@@ -130,7 +131,8 @@ def versions() -> dict[str, str]:
         if name == "pyfftw":
             found["fftw"] = _fftw_version()
     found["asv"] = distribution_version("asv") or "not installed"
-    return found
+    runtime = [name + suffix for name in _CUDA_LIBRARIES for suffix in ("", "-cu13", "-cu12")]
+    return found | {name: own for name in runtime if (own := distribution_version(name))}
 
 
 def warnings(seconds: float = 0.3) -> list[str]:
@@ -138,7 +140,7 @@ def warnings(seconds: float = 0.3) -> list[str]:
 
     seconds: how long to watch the other processes. An empty list means that nothing was found.
     """
-    return [*_other_load(seconds), *_frequency(), *strained(conditions()), *_environment()]
+    return [*_other_load(seconds), *_frequency(), *_other_programs(), *strained(conditions()), *_environment()]
 
 
 def conditions() -> dict[str, Any]:
@@ -165,7 +167,7 @@ def conditions() -> dict[str, Any]:
         "affinity": usable,
         "cores": os.cpu_count() or 1,
         "threads_environment": {name: os.environ[name] for name in _THREAD_VARIABLES if os.environ.get(name)},
-        **{f"cuda:{one.index}_{name}": value for one in devices() for name, value in one.conditions.items()},
+        **{f"{one.place}_{name}": value for one in devices() for name, value in one.conditions.items()},
         "memory_available_bytes": memory.available,
         "memory_bytes": memory.total,
         **_power_and_memory(),
@@ -261,6 +263,13 @@ def _os_name() -> str:
         return platform.freedesktop_os_release()["PRETTY_NAME"]
     except (OSError, KeyError):
         return platform.platform(terse=True)
+
+
+def _gpu() -> str:
+    """The devices that CUDA shows, and how many it does not."""
+    found, every = devices(), cards()
+    hidden = f"{len(every) - len(found)} hidden by {VISIBLE}" if len(every) > len(found) else ""
+    return "; ".join(filter(None, (*map(str, found), hidden))) or "none found by the NVIDIA driver"
 
 
 def _blas() -> str:
@@ -438,6 +447,15 @@ def _frequency() -> list[str]:
             f"run `taskset -c 0-{max(1, int(quota)) - 1} convbench ...`, or start it with a larger --cpus"
         )
     return found
+
+
+def _other_programs() -> list[str]:
+    return [
+        f"other programs ({one.others}) compute on {one.place}, and take its time and memory: see which with "
+        f"`nvidia-smi`, and wait"
+        for one in devices()
+        if one.others
+    ]
 
 
 def _environment() -> list[str]:

@@ -21,10 +21,11 @@ QUIET = {
     "OMP_WAIT_POLICY": "passive",
     "KINETO_LOG_LEVEL": "99",
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    "NUMBA_CUDA_LOW_OCCUPANCY_WARNINGS": "0",
 }
 """Environment of a process that measures: libraries keep to the threads they are told; idle threads do not spin, which
 would slow down whichever backend is sampled next; torch's profiler tells the terminal nothing; JAX leaves the others
-memory on the device."""
+memory on the device; numba does not warn of small grids."""
 
 
 class Processes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,19 +11,19 @@ import numpy as np
 from scipy import signal
 
 from convbench.backends.base import Backend, Plan
-from convbench.cuda.stream import Stream
+from convbench.cuda.stream import Graph, Stream
 from convbench.problem import EVERY_DTYPE
 
 LAUNCH, FLUSH = 2e-6, 30e-6
 
 
 class FakeDriver:
-    """What pynvml shows of cards with these names."""
+    """What pynvml shows of cards with these names, whose UUIDs are GPU-0, GPU-1, ... pids: of what computes on each."""
 
     NVML_CLOCK_SM, NVML_CLOCK_MEM, NVML_TEMPERATURE_GPU = 1, 2, 0
 
-    def __init__(self, *names: str, driver: str = "580.1", cuda: int = 13000) -> None:
-        self.names, self.driver, self.cuda, self.open = names, driver, cuda, 0
+    def __init__(self, *names: str, driver: str = "580.1", cuda: int = 13000, pids: tuple[int, ...] = ()) -> None:
+        self.names, self.driver, self.cuda, self.pids, self.open = names, driver, cuda, pids, 0
 
     def nvmlInit(self) -> None:  # noqa: N802
         self.open += 1
@@ -29,12 +31,19 @@ class FakeDriver:
     def nvmlShutdown(self) -> None:  # noqa: N802
         self.open -= 1
 
+    def nvmlDeviceGetHandleByUUID(self, uuid: bytes) -> int:  # noqa: N802
+        if uuid != b"MIG-of-0":
+            raise RuntimeError("Not Found")
+        return 0
+
     def __getattr__(self, name: str) -> Any:
         answers = {
             "nvmlDeviceGetCount": lambda: len(self.names),
             "nvmlDeviceGetHandleByIndex": lambda index: index,
+            "nvmlDeviceGetUUID": lambda handle: f"GPU-{handle}-abc",
             "nvmlDeviceGetName": lambda handle: self.names[handle].encode(),
             "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(total=1 << 30, free=1 << 29),
+            "nvmlDeviceGetComputeRunningProcesses": lambda handle: [SimpleNamespace(pid=pid) for pid in self.pids],
             "nvmlSystemGetDriverVersion": lambda: self.driver,
             "nvmlSystemGetCudaDriverVersion": lambda: self.cuda,
             "nvmlDeviceGetClockInfo": lambda handle, which: 1000 * which,
@@ -48,14 +57,17 @@ class FakeDriver:
 
 
 class FakeStream(Stream):
-    """Work takes device time that passes only when it is waited for; the host's time passes with every launch."""
+    """Work takes device time that passes only when it is waited for; the host's time passes with every launch.
+
+    graphs: what is raised instead of capturing; spoiled: graphs do nothing.
+    """
 
     def __init__(self, index: int = 0) -> None:
         super().__init__(index)
         self.host = self.device = 0.0
         self.log: list[str] = []
-        self.warm = False
-        self.graphs = True
+        self.warm = self.spoiled = False
+        self.graphs: Exception | None = None
 
     def work(self, seconds: float, what: str = "work") -> None:
         """Launch work that takes the device so long."""
@@ -79,13 +91,18 @@ class FakeStream(Stream):
         self.warm = False
         self.work(FLUSH, "flush")
 
-    def captured(self, call: Any) -> Any:
-        if not self.graphs:
-            return None
+    def captured(self, call: Callable[[], Any]) -> Graph:
+        if self.graphs is not None:
+            raise self.graphs
         self.log.append("capture")
-        return call
+        result = np.zeros_like(call())
 
-    def peak_memory(self, call: Any) -> int:
+        def launch() -> None:
+            result[...] = 0 if self.spoiled else call()
+
+        return Graph(launch, result)
+
+    def peak_memory(self, call: Callable[[], object]) -> int:
         call()
         return 12345
 
@@ -107,16 +124,15 @@ class FakeCuda(Backend):
         self.streams: list[FakeStream] = []
 
     def make_plan(self, problem: Any, kernel: Any) -> Plan:
-        plan = _FakePlan(problem)
+        plan = FakePlan(problem)
         plan.backend, plan.kernel, plan.stream = self, kernel, FakeStream()
         self.streams.append(plan.stream)
         return plan
 
 
-class _FakePlan(Plan):
+class FakePlan(Plan):
     backend: FakeCuda
     kernel: Any
-    known: dict[int, Any]
 
     def execute(self, data: Any) -> Any:
         if self.backend.fault is not None:
@@ -130,3 +146,14 @@ class _FakePlan(Plan):
         wide = data.astype(np.float64 if data.dtype.kind != "c" else np.complex128)
         full = signal.convolve2d(wide, self.kernel.astype(wide.dtype))
         return full[self.problem.output_slices].astype(self.problem.dtype)
+
+
+def install(*names: str, cuda: int = 13000, **backends: FakeCuda) -> None:
+    """In this process there are such cards, and the CuPy backends of these classes' names work on them as FakeCuda."""
+    from convbench.backends import cupy_conv
+
+    sys.modules["pynvml"] = FakeDriver(*names, cuda=cuda)  # type: ignore[assignment]
+    for name, fake in backends.items():
+        kind = getattr(cupy_conv, name)
+        kind.version = lambda self: "14.0"
+        kind.make_plan = lambda self, problem, kernel, fake=fake: fake.make_plan(problem, kernel)

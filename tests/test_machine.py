@@ -100,11 +100,11 @@ def test_devices_are_named_as_the_driver_does(monkeypatch) -> None:
     driver = FakeDriver("NVIDIA X", "NVIDIA Y")
     monkeypatch.setitem(sys.modules, "pynvml", driver)
     first, second = machine.describe()["gpu"].split("; ")
-    assert first == "cuda:0 NVIDIA X, 1024 MiB, driver 580.1, CUDA up to 13.0"
+    assert first == "cuda:0 NVIDIA X, 1024 MiB, up to 1980 MHz, driver 580.1, CUDA up to 13.0"
     assert second.startswith("cuda:1 NVIDIA Y")
     assert machine.conditions()["cuda:1_temperature_c"] == 40
     monkeypatch.setattr(machine, "_cpuinfo", lambda: {"model name": "AMD EPYC", "cpu family": "25", "model": "17"})
-    assert machine.machine_name().endswith("-family25-model17-nvidia-x")
+    assert machine.machine_name().endswith("-family25-model17-nvidia-x-nvidia-y")
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert machine.describe()["gpu"] == "none found by the NVIDIA driver"
 
@@ -397,7 +397,7 @@ def test_ceilings_are_kept_with_those_of_other_thread_counts(tmp_path: Path) -> 
     path = tmp_path / ceilings.FILE
     assert ceilings.read_ceilings(path, "lab") == {1: {"copy": 21.0}, 2: {"copy": 30.0}}
     content = json.loads(path.read_text())
-    assert set(content) == {"machine", "measured_at", "versions", "ceilings"}
+    assert set(content) == {"machine", "measured_at", "versions", "cards", "ceilings"}
     assert list(content["ceilings"]) == ["1", "2"]
     assert ceilings.read_ceilings(tmp_path / "none", "lab") == {}
 

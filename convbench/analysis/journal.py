@@ -30,7 +30,7 @@ _TEXTS = {
     "family": "family", "library": "library", "library_version": "library_version", "reason": "reason",
     "status": "status", "measured_at": "time",
 }  # fmt: skip
-_PROOFS = {"input_sha256": "input_sha256", "stopped": "stopped"}
+_PROOFS = {"input_sha256": "input_sha256", "stopped": "stopped", "clock": "clock"}
 _NUMBERS = {
     "load_s": "load_seconds", "store_s": "store_seconds", "error_over_bound": "error_over_bound",
     "error_ulp": "error_ulp", "evidence_memory": "peak_memory_bytes", "startup_s": "startup_seconds",
@@ -85,6 +85,7 @@ class Full(Line, tag="cell", gc=False):
 
     input_sha256: str | None = None
     stopped: str | None = None
+    clock: str | None = None
     worst_index: list[int] | None = None
     execute: msgspec.Raw = msgspec.Raw()
     one_shot: msgspec.Raw = msgspec.Raw()

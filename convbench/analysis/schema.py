@@ -23,7 +23,7 @@ COLUMNS = (
     *WHERE, "date", "layout", "backend", "family", "library", "library_version",
     "image", "kernel", "dtype", "mode", "device", "threads",
     "status", "reason", *SECONDS, "peak_memory_bytes", "error_over_bound", "error_ulp", "worst_index",
-    "input_sha256", "stopped", "samples", "processes", "groups", "measured_at",
+    "input_sha256", "stopped", "clock", "samples", "processes", "groups", "measured_at",
 )  # fmt: skip
 # A/A pairs: a cell sampled twice, under two names.
 PAIR_COLUMNS = (*WHERE, *CELL, "samples_a", "processes_a", "samples_b", "processes_b")

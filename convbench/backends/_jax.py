@@ -13,7 +13,7 @@ import numpy as np
 
 from convbench.backends.base import Backend, Plan, distribution_version
 from convbench.cuda.facts import why_not
-from convbench.cuda.stream import HostStream
+from convbench.cuda.stream import FLUSHED, LARGEST_CACHE, HostStream
 from convbench.problem import Array, Problem
 
 _PLUGINS = {"jax-cuda13-plugin": "13", "jax-cuda12-plugin": "12"}
@@ -101,7 +101,8 @@ class JaxPlan(Plan):
         self.kernel = self.load(kernel)
         self.latest = self.kernel
         if problem.device != "cpu":
-            self.stream = HostStream(problem.device_index, self._wait)
+            overwrite = functools.partial(_overwrite, _device(problem), FLUSHED * LARGEST_CACHE)
+            self.stream = HostStream(problem.device_index, self._wait, overwrite, self._memory)
 
     def load(self, image: Array) -> Any:
         return _put(image.reshape(*self.ahead, *image.shape), self.problem).block_until_ready()
@@ -115,3 +116,24 @@ class JaxPlan(Plan):
 
     def _wait(self) -> None:
         self.latest.block_until_ready()
+
+    def _memory(self) -> int | None:
+        """What XLA sets aside for a call: image, kernel, result and all between them."""
+        known = self.run.memory_analysis()
+        sizes = ("argument_size_in_bytes", "output_size_in_bytes", "temp_size_in_bytes")
+        return sum(int(getattr(known, size)) for size in sizes) if known else None
+
+
+def _overwrite(device: Any, size: int) -> None:
+    """Change all of a buffer of this size on the device, and wait for it; JAX does not say how large a cache is."""
+    add_one, buffers = _buffer(device, size)
+    buffers.append(add_one(buffers.pop()).block_until_ready())
+
+
+@functools.cache
+def _buffer(device: Any, size: int) -> tuple[Any, list[Any]]:
+    """What adds one to a buffer in place, and a list of the buffer."""
+    import jax
+
+    with jax.default_device(device):
+        return jax.jit(lambda buffer: buffer + 1, donate_argnums=0), [jax.numpy.zeros(size, "uint8")]

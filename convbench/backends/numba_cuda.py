@@ -10,16 +10,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convbench.backends.base import Backend, Plan
+from convbench.backends.base import Backend, Plan, distribution_version
 from convbench.convention import Convention
 from convbench.cuda.facts import why_not
 from convbench.cuda.stream import NumbaStream
 from convbench.problem import DTYPES, Array, Problem, Shape
 from convbench.separate import worthwhile_passes
+
+if TYPE_CHECKING:
+    from convbench.backends._numba_cuda_kernels import Tiled
 
 
 class _NumbaCuda(Backend):
@@ -32,7 +35,7 @@ class _NumbaCuda(Backend):
     def limits(self, problem: Problem) -> str | None:
         if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
             return None
-        return why_not(problem.device, "numba-cuda", self.version() or "?")
+        return why_not(problem.device, "numba-cuda", distribution_version("cuda-bindings") or "?")
 
 
 class NumbaCudaDirect(_NumbaCuda):
@@ -57,6 +60,8 @@ class NumbaCudaSeparable(_NumbaCuda):
 
 
 class _CudaPlan(Plan):
+    stream: NumbaStream
+
     def __init__(self, problem: Problem) -> None:
         from numba import cuda
 
@@ -68,7 +73,7 @@ class _CudaPlan(Plan):
 
     def ready(self) -> Plan:
         """The plan, its device code compiled."""
-        self.execute(self.load(self.problem.image()))
+        self.execute(self.cuda.device_array(self.problem.image_shape, self.problem.dtype))
         self.wait()
         return self
 
@@ -78,6 +83,19 @@ class _CudaPlan(Plan):
     def store(self, result: Any) -> Array:
         array: Array = result.copy_to_host()
         return array
+
+    def launch(self, tiled: Tiled, output: Shape) -> Callable[..., None]:
+        """The device code, to be called with its arguments; it is put on the stream's queue of that moment."""
+        grid = tiled.grid(output)
+        configured: dict[Any, Any] = {}
+
+        def run(*arguments: Any) -> None:
+            queue = self.stream.queue
+            if queue not in configured:
+                configured[queue] = tiled.kernel[grid, tiled.block, queue]
+            configured[queue](*arguments)
+
+        return run
 
     def empty(self, shape: Shape, dtype: str) -> Any:
         """An array on the device that nobody else holds."""
@@ -119,9 +137,8 @@ class SeparablePlan(_CudaPlan):
         alone = len(passes) == 1 or sums == problem.dtype
         self.fused = separable(*problem.kernel_shape, sums) if alone else None
         if self.fused:
-            grid = self.fused.grid(problem.output_shape)
             columns, rows = (self.load(np.stack(taps).astype(sums)) for taps in zip(*passes, strict=True))
-            launch = self.fused.kernel[grid, self.fused.block]
+            launch = self.launch(self.fused, problem.output_shape)
             self.run: Callable[[Any, Any], None] = lambda data, out: launch(data, columns, rows, out, top, left)
             return
         (k1, k2), (n1, _), (m1, m2) = problem.kernel_shape, problem.image_shape, problem.output_shape
@@ -160,7 +177,7 @@ def _correlation(
 
     tiled = direct(*taps.shape, plan.sums(taps.dtype.name), add)
     weights = plan.load(tiled.chunks(taps))
-    launch = tiled.kernel[tiled.grid(shape), tiled.block]
+    launch = plan.launch(tiled, shape)
     top, left = zeros
     return lambda data, out: launch(data, weights, out, top, left)
 

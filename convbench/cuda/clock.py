@@ -9,8 +9,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
-from convbench.cuda.stream import Stream
+import numpy as np
+
+from convbench.cuda.faults import lost
+from convbench.cuda.stream import Graph, Stream
+from convbench.errors import UnsupportedError
+from convbench.problem import Array
 
 Call = Callable[[], object]
 
@@ -49,6 +55,14 @@ class Cold(Hot):
         return sum(self.stream.seconds(first, last) for first, last in marks)
 
 
+class Replay(Hot):
+    """The call as a graph, launch after launch."""
+
+    def __init__(self, graph: Graph, stream: Stream) -> None:
+        super().__init__(graph.launch, stream)
+        self.graph = graph  # whose result the launches write to
+
+
 class Wall(Hot):
     """As the host sees it: every call is waited for."""
 
@@ -67,18 +81,29 @@ class Wall(Hot):
         return taken
 
 
-def clocks(hot: Hot) -> dict[str, Hot]:
-    """The further figures of a call: cold, wall, and graph where launching takes the most time."""
+def clocks(hot: Hot, store: Callable[[Any], Array]) -> tuple[dict[str, Hot], dict[str, str]]:
+    """The further figures of a call: cold, wall, and graph where launching takes the most time; and why one is missing.
+
+    store: what a plan calls so. A graph that computes something else than the call is not timed.
+    """
     call, stream = hot.call, hot.stream
-    found: dict[str, Hot] = {"wall": Wall(call, stream)}
-    if stream.clock == "events":
-        found["cold"] = Cold(call, stream)
+    found: dict[str, Hot] = {"wall": Wall(call, stream), "cold": Cold(call, stream)}
     hot.seconds(1)
-    if hot.seconds(10) < 10 * LAUNCH_BOUND:
-        replay = stream.captured(call)
-        if replay is not None:
-            found["graph"] = Hot(replay, stream)
-    return found
+    if hot.seconds(10) >= 10 * LAUNCH_BOUND:
+        return found, {"graph": f"not bound by launches: a call takes {LAUNCH_BOUND * 1e6:.0f} us or longer"}
+    try:
+        graph = stream.captured(call)
+        graph.launch()
+        stream.wait()
+        if not np.array_equal(store(graph.result), store(call())):
+            raise UnsupportedError("as a graph the call computes something else")
+    except UnsupportedError as error:
+        return found, {"graph": str(error)}
+    except Exception as error:  # what cannot be captured has all other figures still
+        if lost(error):
+            raise
+        return found, {"graph": f"cannot be captured: {type(error).__name__}: {error}"}
+    return {**found, "graph": Replay(graph, stream)}, {}
 
 
 def batch(call: Hot) -> int:

@@ -7,12 +7,25 @@ events enclose. JAX has queues of its own and no events; it is waited for and ti
 from __future__ import annotations
 
 import functools
+import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
+
+from convbench.errors import UnsupportedError
 
 FLUSHED = 2
 """Times the second-level cache that is overwritten to empty it."""
+LARGEST_CACHE = 128 << 20
+"""Bytes: no device has a larger second-level cache. For a library that does not tell how large it is."""
+
+
+class Graph(NamedTuple):
+    """All the work of a call, to be launched at once: again into the same result, which is the library's own array."""
+
+    launch: Callable[[], object]
+    result: Any
 
 
 class Stream(ABC):
@@ -40,13 +53,17 @@ class Stream(ABC):
     def flush(self) -> None:
         """Put on the queue what empties the device's second-level cache: overwrite a buffer FLUSHED times as large."""
 
-    def captured(self, call: Callable[[], object]) -> Callable[[], object] | None:
-        """What launches all of the call's work at once, as a graph; None where the library has no graphs."""
-        return None
+    @abstractmethod
+    def captured(self, call: Callable[[], Any]) -> Graph:
+        """The call as a graph, its result blank so far.
 
+        Raises UnsupportedError with the reason where the library has no graphs; whatever the library raises where it
+        cannot capture this call.
+        """
+
+    @abstractmethod
     def peak_memory(self, call: Callable[[], object]) -> int | None:
         """Bytes of device memory that a call adds at its peak; None where the library does not say."""
-        return None
 
 
 class TorchStream(Stream):
@@ -78,13 +95,16 @@ class TorchStream(Stream):
         size = FLUSHED * torch.cuda.get_device_properties(self.index).L2_cache_size
         return torch.empty(size, dtype=torch.uint8, device=f"cuda:{self.index}")
 
-    def captured(self, call: Callable[[], object]) -> Callable[[], object] | None:
-        graph = self.torch.cuda.CUDAGraph()
+    def captured(self, call: Callable[[], Any]) -> Graph:
+        torch = self.torch
+        graph = torch.cuda.CUDAGraph()
         self.wait()
-        kept = []
-        with self.torch.cuda.device(self.index), self.torch.cuda.graph(graph):
-            kept.append(call())  # its memory is the graph's: it must outlive the replays
-        return functools.partial(_replay, graph, kept)
+        # other threads, as JAX has some, may go on meanwhile
+        with torch.cuda.device(self.index), torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            result = call()  # its memory is the graph's: it must outlive the replays
+        with torch.inference_mode():
+            result.zero_()
+        return Graph(graph.replay, result)
 
     def peak_memory(self, call: Callable[[], object]) -> int | None:
         cuda = self.torch.cuda
@@ -96,10 +116,6 @@ class TorchStream(Stream):
         peak = int(cuda.max_memory_allocated(self.index)) - int(before)
         del kept
         return peak
-
-
-def _replay(graph: Any, kept: object) -> None:
-    graph.replay()
 
 
 class CupyStream(Stream):
@@ -130,6 +146,22 @@ class CupyStream(Stream):
         size = FLUSHED * self.cupy.cuda.Device(self.index).attributes["L2CacheSize"]
         return self.cupy.empty(size, self.cupy.uint8)
 
+    def captured(self, call: Callable[[], Any]) -> Graph:
+        cuda = self.cupy.cuda
+        # The legacy stream cannot be captured. Memory is the graph's own: of CuPy's usual pool others would get it.
+        queue, pool = cuda.Stream(non_blocking=True), cuda.MemoryPool()
+        self.wait()
+        with queue, cuda.using_allocator(pool.malloc):
+            call()  # what is planned or compiled is so before
+            queue.synchronize()
+            queue.begin_capture()
+            try:
+                result = call()
+            finally:
+                graph = queue.end_capture()
+        result.fill(0)
+        return Graph(functools.partial(_launch, graph, self.queue, pool), result)
+
     def peak_memory(self, call: Callable[[], object]) -> int | None:
         hook = _cupy_counter(self.cupy)
         with hook:
@@ -137,6 +169,10 @@ class CupyStream(Stream):
             self.wait()
         del kept
         return int(hook.peak)
+
+
+def _launch(graph: Any, queue: Any, _pool: object) -> None:
+    graph.launch(queue)
 
 
 def _cupy_counter(cupy: Any) -> Any:
@@ -157,11 +193,14 @@ def _cupy_counter(cupy: Any) -> Any:
 
 
 class NumbaStream(Stream):
+    """queue: where plans put their work, 0 the legacy stream; another one while a graph is captured."""
+
     def __init__(self, index: int) -> None:
         from numba import cuda
 
         super().__init__(index)
         self.cuda = cuda
+        self.queue: Any = 0
 
     def mark(self) -> Any:
         event = self.cuda.event(timing=True)
@@ -176,9 +215,12 @@ class NumbaStream(Stream):
         self.cuda.synchronize()
 
     def flush(self) -> None:
+        self._blank(self._buffer)
+
+    def _blank(self, array: Any) -> None:
         from numba.cuda.cudadrv.driver import device_memset
 
-        device_memset(self._buffer, 0, self._buffer.size)
+        device_memset(array, 0, array.nbytes)
 
     @functools.cached_property
     def _buffer(self) -> Any:
@@ -187,19 +229,70 @@ class NumbaStream(Stream):
         size = FLUSHED * self.cuda.get_current_device().L2_CACHE_SIZE
         return self.cuda.device_array(size, np.uint8)
 
+    def captured(self, call: Callable[[], Any]) -> Graph:
+        """numba has no graphs itself, but its stream can be captured through the driver's Python bindings."""
+        try:
+            from cuda.bindings import driver
+        except ModuleNotFoundError:
+            raise UnsupportedError("numba captures graphs with cuda-bindings only: pip install cuda-bindings") from None
+        stream = self.cuda.stream()
+        handle = int(stream)
+        self.wait()
+        _done(driver.cuStreamBeginCapture(handle, driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED))
+        self.queue = stream
+        try:
+            result = call()
+        finally:
+            self.queue = 0
+            ended = driver.cuStreamEndCapture(handle)
+        graph = _done(ended)
+        executable = _done(driver.cuGraphInstantiate(graph, 0))
+        _done(driver.cuGraphDestroy(graph))
+        self._blank(result)
+        launch = functools.partial(_launch_by_driver, driver, executable)
+        weakref.finalize(launch, driver.cuGraphExecDestroy, executable)
+        return Graph(launch, result)
+
+    def peak_memory(self, call: Callable[[], object]) -> int | None:
+        """As the driver counts it, in steps of 2 MiB: numba has no pool, and gives back nothing meanwhile."""
+        context = self.cuda.current_context()
+        context.deallocations.clear()
+        with self.cuda.defer_cleanup():
+            before = context.get_memory_info().free
+            kept = call()
+            self.wait()
+            after = context.get_memory_info().free
+        del kept
+        return max(0, int(before) - int(after))
+
+
+def _launch_by_driver(driver: Any, executable: Any) -> None:
+    _done(driver.cuGraphLaunch(executable, 0))
+
+
+def _done(answer: tuple[Any, ...]) -> Any:
+    """What a function of the driver returned besides its status; raises RuntimeError with the status' name."""
+    status, *found = answer
+    if int(status):
+        raise RuntimeError(f"the driver answers {status.name}")
+    return found[0] if found else None
+
 
 class HostStream(Stream):
-    """For a library without events: marks are the host's, taken when all is done."""
+    """For a library without events: marks are the host's, taken when all is done.
+
+    wait: until the calls so far are done; overwrite: a buffer of twice the cache, waited for; memory: bytes of a call.
+    """
 
     clock = "host"
 
-    def __init__(self, index: int, wait: Callable[[], None]) -> None:
+    def __init__(
+        self, index: int, wait: Callable[[], object], overwrite: Callable[[], object], memory: Callable[[], int | None]
+    ) -> None:
         super().__init__(index)
-        self._wait = wait
+        self._wait, self._overwrite, self._memory = wait, overwrite, memory
 
     def mark(self) -> float:
-        import time
-
         self._wait()
         return time.perf_counter()
 
@@ -210,4 +303,11 @@ class HostStream(Stream):
         self._wait()
 
     def flush(self) -> None:
-        raise NotImplementedError("without events the time of flushing would count")
+        self._overwrite()
+
+    def captured(self, call: Callable[[], Any]) -> Graph:
+        raise UnsupportedError("the library captures no graphs for others: XLA makes its own where it sees fit")
+
+    def peak_memory(self, call: Callable[[], object]) -> int | None:
+        call()
+        return self._memory()

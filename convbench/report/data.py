@@ -24,7 +24,7 @@ from convbench.report.sets import SET
 Floats = npt.NDArray[np.float64]
 
 DIGITS = "%.4g"
-_WORDS = ("backend", "mode", "status", "reason", "input_sha256", "stopped", "worst", "measured")
+_WORDS = ("backend", "mode", "status", "reason", "input_sha256", "stopped", "clock", "worst", "measured")
 _NUMBERS = (*SECONDS, "peak_memory_bytes", "error_over_bound", "error_ulp", "regret", "smallest", "share")
 _WITHOUT = {"rank": "rest_rank", "regret": "rest_regret", "tied": "rest_tied"}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 import pytest
-from fake_cuda import FakeCuda, FakeDriver
+from fake_cuda import FakeCuda, FakeDriver, FakeStream
 
-from convbench.cell import measure_cells
+from convbench.cell import Cell, measure_cells
 from convbench.cuda.faults import DeviceLostError
 from convbench.entries import cell_entry
 from convbench.measure import Rule
@@ -30,9 +30,32 @@ def test_a_cell_has_the_times_of_all_clocks() -> None:
     assert cell.clocks["cold"].median == pytest.approx(60e-6, rel=0.3)
     assert cell.peak_memory_bytes == 12345
     assert all(stream.log[0] != "mark" for stream in backend.streams)
+    assert cell.unclocked == {}
     entry = cell_entry("image", cell, "run", "scipy", "1")
+    assert entry["clock"] == "events"
     assert entry["cold_seconds"] == cell.clocks["cold"].median
     assert entry["clocks"]["wall"]["samples"]
+
+
+def test_a_missing_graph_is_told_with_its_reason_and_costs_nothing_else(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeDriver("Card A"))
+    monkeypatch.setattr(FakeStream, "captured", lambda self, call: call.no_such)
+    cell = measure(FakeCuda(seconds=20e-6))
+    assert (cell.status, set(cell.clocks)) == ("ok", {"cold", "wall"})
+    entry = cell_entry("image", cell, "run", "scipy", "1")
+    assert entry["clock"].startswith("events; no graph: cannot be captured: AttributeError")
+    assert entry["device_state"] == {
+        "clock_mhz": 1000,
+        "memory_clock_mhz": 2000,
+        "power_w": 150.5,
+        "temperature_c": 40,
+        "free_bytes": 1 << 29,
+    }
+
+
+def test_a_cell_of_the_processor_has_nothing_of_a_device() -> None:
+    cell = Cell("a", "direct", Problem((4, 4), (3, 3)), "n/a")
+    assert not {"clock", "clocks", "device_state"} & cell_entry("image", cell, "run", "scipy", "1").keys()
 
 
 def test_further_processes_take_the_main_time_only() -> None:

@@ -127,7 +127,7 @@
     const evidence = el("dl", {}, ...term("Verdict", ok(row) ? "ok: judged on the very data that was timed" : row.status), ...term("Reason", row.reason),
       ...term("Error / bound", row.error_over_bound === null ? "" : digits(row.error_over_bound)), ...term("Error, ulp", row.error_ulp === null ? "" : digits(row.error_ulp)),
       ...term("Worst at index", row.worst), ...term("Input, SHA-256", row.input_sha256 && el("code", { text: row.input_sha256 })), ...term("Library", `${row.library} ${row.version}`.trim()),
-      ...term("Measured", row.measured), ...term("Sampling stopped", row.stopped));
+      ...term("Measured", row.measured), ...term("Sampling stopped", row.stopped), ...term("Clock", row.clock));
     const phases = el("dl", {}, ...term("Amortised (execute)", seconds(row.execute_s)), ...term("99 % interval", between(row.execute_low_s, row.execute_high_s)),
       ...term("One-shot, warm", seconds(row.one_shot_s)), ...term("Plan, warm", seconds(row.plan_s)), ...term("First plan of a process, cold", seconds(row.first_plan_s)), ...term("First execute of a process, cold", seconds(row.first_execute_s)),
       ...term("Second-level cache emptied before", seconds(row.cold_s)), ...term("As one graph", seconds(row.graph_s)), ...term("As the host sees it, waited for", seconds(row.wall_s)),
