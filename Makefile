@@ -1,6 +1,7 @@
 # Everything below works from a fresh clone: the environment is made on first use.
 #   make bench    gate, quick preset, report: some eight minutes after installation
-#   make bench-gpu  the same on a CUDA device, with the processor beside it
+#   make bench-gpu  the preset gpu on a CUDA device, with the processor beside it, and the targets: DEVICE=cuda:1, BENCH=REGEX, MINUTES=8
+#   make wheels   what `make bench-gpu WHEELS=wheels` needs on a machine without network, for Python 3.12
 #   make test     lint, types and tests
 #   make theano   Theano 1.0.5 beside it, in an environment of an older Python
 #   make peers    the backends against their peers, target by target: half an hour on a quiet machine
@@ -13,6 +14,20 @@ PYTHON ?= python3
 PRESET ?= quick
 EXTRAS ?= frameworks,cuda,profile,test
 CONSTRAINTS ?= constraints.txt
+DEVICE ?= cuda:0
+# A machine without network is taken to have torch, CuPy, JAX, numba and numba-cuda, SciPy, Matplotlib, pandas and pyarrow. Of these it
+# may have some. ALSO="pandas pyarrow" carries more.
+WHEELS_PYTHON ?= 3.12
+CARRIED ?= asv==0.6.6 asv_runner==0.3.2 json5 build pyproject_hooks tabulate virtualenv distlib python-discovery filelock packaging \
+	platformdirs importlib-metadata zipp pyyaml pympler pyfftw msgspec ml_dtypes nvidia-ml-py threadpoolctl psutil py-cpuinfo click rich \
+	markdown-it-py mdurl pygments jinja2 markupsafe setuptools wheel
+ifdef WHEELS
+override PIP_FLAGS += --no-index --find-links $(WHEELS) --no-build-isolation
+override VENV_FLAGS += --without-pip
+CONSTRAINTS := /dev/null
+EXTRAS :=
+endif
+
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -21,10 +36,10 @@ ifneq ($(wildcard .theano/bin/python),)
 export CONVBENCH_THEANO_PYTHON ?= $(CURDIR)/.theano/bin/python
 endif
 
-.PHONY: help bench bench-gpu test lint report peers noise chooser theano clean
+.PHONY: help bench bench-gpu wheels test lint report peers noise chooser theano clean
 
 help:
-	@sed -n '2,9s/^# *//p' Makefile
+	@sed -n '2,10s/^# *//p' Makefile
 
 bench: $(STAMP)
 	@# a failed cell must not cost the report of all others
@@ -40,8 +55,13 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench-gpu: $(STAMP)
-	$(BIN)/python -c 'from convbench.cuda.facts import devices; import sys; devices() or sys.exit("no CUDA device: no NVIDIA driver answers here; `make bench` measures the processor")'
-	$(BIN)/convbench run --preset gpu; status=$$?; $(BIN)/convbench report && exit $$status
+	@# nothing was measured where the status is above 1
+	$(BIN)/convbench run --preset gpu $(addprefix --device ,$(DEVICE)) $(addprefix --minutes ,$(MINUTES)) $(if $(BENCH),--bench '$(BENCH)'); \
+	status=$$?; [ $$status -gt 1 ] || { $(BIN)/convbench report && $(BIN)/python tools/cuda_targets.py --device $(firstword $(DEVICE)); } && exit $$status
+
+wheels:
+	$(PYTHON) -m pip download $(PIP_FLAGS) --quiet --no-deps --constraint $(CONSTRAINTS) --dest wheels --only-binary=:all: --python-version $(WHEELS_PYTHON) \
+		--platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 $(CARRIED) $(ALSO)
 
 report: $(STAMP)
 	$(BIN)/convbench report
@@ -49,7 +69,12 @@ report: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("convbench needs Python 3.11 or newer, this is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
-	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --constraint $(CONSTRAINTS) --editable '.[$(EXTRAS)]'
+ifdef WHEELS
+	@# the packages of $(PYTHON) itself, also where that is an environment, which --system-site-packages leaves out
+	$(PYTHON) -c 'import sys; print(*(p for p in sys.path if p.endswith("-packages")), sep="\n")' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/carried.pth"
+	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet 'setuptools>=77' wheel
+endif
+	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --constraint $(CONSTRAINTS) --editable '.$(if $(EXTRAS),[$(EXTRAS)])'
 	@touch $@
 
 peers: $(STAMP)

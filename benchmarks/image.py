@@ -1,5 +1,7 @@
 """2-D: an n x n image with a k x k kernel, mode same."""
 
+from convbench.machine import cores
+
 from . import _Cells
 
 
@@ -97,6 +99,38 @@ class Threads(_Cells):
     )
 
 
+class Cores(_Cells):
+    layout = "image"
+    params = (
+        [
+            "numba-direct",
+            "numba-separable",
+            "pyfftw",
+            "pyfftw-overlap",
+            "scipy-fft",
+            "scipy-oa",
+            "torch",
+            "torch-separable",
+            "torch-fft",
+            "opencv-filter2d",
+            "opencv-sepfilter2d",
+            "onnxruntime",
+            "openvino",
+            "ducc0-fft",
+        ],
+        [256, 512, 1024, 2048, 4096, 8192],
+        [3, 7, 15, 31],
+        ["float32"],
+        ["cpu"],
+        [2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128],
+    )
+
+    def setup(self, *cell):
+        if cell[-1] > cores():
+            raise NotImplementedError(f"{cell[-1]} threads are more than the {cores()} cores here")
+        super().setup(*cell)
+
+
 class Cuda(_Cells):
     layout = "image"
     params = (
@@ -119,7 +153,7 @@ class Cuda(_Cells):
         [256, 512, 1024, 2048, 4096, 8192],
         [3, 5, 7, 9, 11, 15, 21, 31, 63, 127, 255],
         ["float32"],
-        ["cuda:0"],
+        ["cuda:0", "cuda:1"],
         [1],
     )
 
@@ -145,6 +179,6 @@ class CudaDtypes(_Cells):
         [1024, 4096],
         [3, 7, 15, 31, 63],
         ["float64", "complex64", "complex128", "float16", "bfloat16"],
-        ["cuda:0"],
+        ["cuda:0", "cuda:1"],
         [1],
     )

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from convbench import machine
+from convbench.cuda.cards import cards_in
 from convbench.errors import ArgumentError, StorageError
 from convbench.evidence import now
 from convbench.files import atomic_write
@@ -185,9 +186,20 @@ def read_ceilings(path: Path, machine_name: str) -> dict[Place, Ceilings]:
     return found
 
 
-def store_ceilings(folder: Path, machine_name: str, measured: Mapping[Place, Ceilings]) -> str:
+def read_cards(path: Path) -> dict[str, str]:
+    """The card that each device's ceilings are of; {} where none is told, or the file cannot be read."""
+    try:
+        return cards_in(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
+
+
+def store_ceilings(
+    folder: Path, machine_name: str, measured: Mapping[Place, Ceilings], cards: Mapping[str, str] | None = None
+) -> str:
     """Keep what was measured in the machine's folder of results, beside what is there for other threads and devices.
 
+    cards: of the devices among them, by device.
     A file that cannot be read, or is of another machine, is put aside: returns what became of it, mostly ''.
     Raises StorageError where the file cannot be written.
     """
@@ -209,6 +221,7 @@ def store_ceilings(folder: Path, machine_name: str, measured: Mapping[Place, Cei
         "machine": machine_name,
         "measured_at": now(),
         "versions": machine.versions(),
+        "cards": {**read_cards(path), **(cards or {})},
         "ceilings": {str(n): c for n, c in sorted({**known, **rounded}.items(), key=lambda item: _order(item[0]))},
     }
     atomic_write(path, json.dumps(content) + "\n")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -61,9 +63,9 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, seco
 @as_json
 def list_(device: str | None, dtype: str | None, as_json: bool) -> None:
     """List all backends, installed or not."""
-    kind = (device or "cpu").partition(":")[0]
-    if kind not in ("cpu", "cuda"):
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", device or "cpu"):
         raise one_of("device", device, ("cpu", "cuda", "cuda:0", "cuda:1"))
+    kind = (device or "cpu").partition(":")[0]
     chosen = [
         b for b in convbench.list_backends() if (not device or kind in b.devices) and (not dtype or dtype in b.dtypes)
     ]
@@ -371,19 +373,25 @@ def profile(
 @click.option("--preset", type=click.Choice(PRESETS), default="quick", help="How much to measure.")
 @click.option("--bench", metavar="REGEX", help='Only cells whose name matches, e.g. "image.*numba.*float32".')
 @click.option("--resume/--fresh", default=True, help="Go on where the last run stopped, or measure all again.")
-def run(preset: str, bench: str | None, resume: bool) -> None:
+@click.option("--device", "devices", multiple=True, metavar="cuda:N", help="Instead of cuda:0; may be repeated.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Begin nothing after; run again to go on.")
+def run(preset: str, bench: str | None, resume: bool, devices: tuple[str, ...], minutes: float | None) -> None:
     """Run the benchmark suite and store its results. Exit status 1 if a result was wrong."""
     from convbench import suite
 
     told = console.warn()
     with console.progress(lines=True) as progress:
-        outcome = suite.run(preset, bench=bench, fresh=not resume, progress=progress)
+        outcome = suite.run(
+            preset, bench=bench, fresh=not resume, progress=progress, devices=devices, minutes=minutes or math.inf
+        )
     for text in outcome.warnings:
         if text not in told:
             click.echo(f"Warning: {text}", err=True)
     counted = ", ".join(f"{count} {status}" for status, count in outcome.counts.items())
     went_on = f" (resumed: {outcome.resumed} were measured before the interruption)" if outcome.resumed else ""
     click.echo(f"{counted}{went_on}; evidence in {outcome.evidence}; `convbench report` turns the results into pages")
+    if outcome.left:
+        click.echo(f"the time was up: {outcome.left} cells are left; the same command goes on with them")
     from convbench import recommendation
     from convbench.machine import machine_name
 
@@ -544,10 +552,11 @@ def _keep(measured: dict[int | str, dict[str, float]]) -> str:
         results = find_root() / "results"
         if not results.is_dir():
             return f"Nothing was stored: there is no folder {results}; `convbench run` makes it"
+        from convbench.cuda.cards import cards_of
         from convbench.session import asv_machine
 
         name = asv_machine()
-        told = store_ceilings(results / name, name, measured)
+        told = store_ceilings(results / name, name, measured, cards_of(measured.keys()))
     except ConvbenchError as error:
         return f"Nothing was stored: {error}"
     return (f"Warning: {told}\n" if told else "") + f"stored in {results / name / FILE}"

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from convbench.analysis.schema import CELL
-from convbench.ceilings import FILE, read_ceilings, store_ceilings
+from convbench.ceilings import FILE, read_cards, read_ceilings, store_ceilings
+from convbench.cuda.cards import cards_in, contradiction
 from convbench.errors import ArgumentError, ConvbenchError
 from convbench.evidence import SUFFIX, EvidenceFile
 from convbench.files import atomic_write, locked
@@ -59,8 +60,9 @@ def merge(source: Path, results: Path) -> Merged:
         with locked(target, f"a run is writing to {target}; merge when it has ended"):
             if _same_machine(folder, target, done):
                 done.machines.append(name)
+                other = _on_other_cards(folder, target, done)
                 for path in sorted(folder.iterdir()):
-                    if path.is_file() and not path.name.startswith("."):
+                    if path.is_file() and not path.name.startswith(".") and path.name not in other:
                         _merge_file(path, target / path.name, name, done)
     benchmarks = next((f.parent / "benchmarks.json" for f in folders if (f.parent / "benchmarks.json").exists()), None)
     if benchmarks and not (results / "benchmarks.json").exists():
@@ -94,6 +96,25 @@ def _same_machine(folder: Path, target: Path, done: Merged) -> bool:
         facts = "; ".join(f"{name} {theirs.get(name)!r}, here {ours.get(name)!r}" for name in other)
         done.conflicts.append(f"{folder.name}: another machine of the same name ({facts}): folder left out")
     return not other
+
+
+def _on_other_cards(folder: Path, target: Path, done: Merged) -> set[str]:
+    """The names of files of one commit and environment whose devices are other cards than here: they are left out."""
+    found: set[str] = set()
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        theirs, ours = (_cards(EvidenceFile(f / path.name)) for f in (folder, target))
+        if told := contradiction(ours, theirs):
+            stem = path.name.removesuffix(SUFFIX)
+            done.conflicts.append(f"{stem}: {told}, and times of two cards do not go under one name: left out")
+            found |= {path.name, f"{stem}.json"}
+    return found
+
+
+def _cards(evidence: EvidenceFile) -> dict[str, str]:
+    """The card of every device that the runs of a file tell of."""
+    return {
+        place: card for entry in evidence.entries() if entry["kind"] == "run" for place, card in cards_in(entry).items()
+    }
 
 
 def _merge_file(path: Path, target: Path, machine: str, done: Merged) -> None:
@@ -140,8 +161,10 @@ def _merge_ceilings(path: Path, target: Path, machine: str, done: Merged) -> Non
     except ValueError as error:
         done.conflicts.append(f"{FILE} {error}: left out")
         return
+    if told := contradiction(read_cards(target), read_cards(path)):
+        done.conflicts.append(f"{FILE}: {told}: those of the other card are left out")
     if new := {place: peaks for place, peaks in theirs.items() if place not in ours}:
-        store_ceilings(target.parent, machine, new)
+        store_ceilings(target.parent, machine, new, {k: v for k, v in read_cards(path).items() if k in new})
         done.files += 1
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
 from convbench.cell import Start, certify, measure_cells
+from convbench.cuda.cards import cards_of
 from convbench.entries import cell_entry, cell_key, gate_entry, gate_key, pair_entry, run_entry
 from convbench.errors import GateError
 from convbench.evidence import SUFFIX, EvidenceFile
@@ -29,6 +30,8 @@ QUICK = 5.0
 """Pairs take at most this times the quickest."""
 # Set for benchmark processes by whoever starts them: which run this is, its preset, where its evidence goes.
 RUN, PRESET, FOLDER = "CONVBENCH_RUN", "CONVBENCH_PRESET", "CONVBENCH_EVIDENCE_DIR"
+NOTHING_NEW = "CONVBENCH_NOTHING_NEW"
+"""Set where cells are to be found measured, or to be n/a: no benchmark process measures then."""
 
 
 def evidence_path(folder: Path, commit: str, environment: str) -> Path:
@@ -59,15 +62,36 @@ def recorded(
     problem = problem_of(layout, image, kernel, dtype, device, threads)
     evidence, run = current_evidence(), os.environ.get(RUN, "single")
     entry = evidence.find("cell", cell_key(layout, backend, problem), run)
+    if entry is None and NOTHING_NEW in os.environ:
+        raise NotImplementedError("not measured yet: the run was given no more time")
     if entry is None:
         preset = get_preset(os.environ.get(PRESET, "quick"))
         if evidence.find("run", run, run) is None:  # asv began this run, not `convbench run`, which knows more of it
-            evidence.append(run_entry(run, preset.name))
-        entry = measure_group(layout, problem, [get_backend(backend)], preset, evidence, run)[0]
+            evidence.append(run_entry(run, preset.name, cards=cards_of()))
+        entry = _measured(layout, problem, get_backend(backend), preset, evidence, run)
     if entry["status"] == "failed":
         raise GateError(entry["reason"])
     if entry["status"] != "ok":
         raise NotImplementedError(entry["reason"])
+    return entry
+
+
+def _measured(
+    layout: str, problem: Problem, backend: Backend, preset: Preset, evidence: EvidenceFile, run: str
+) -> dict[str, Any]:
+    """The entry of a cell, measured here; of one on a device in a spawned process: asv forks this one, and CUDA would
+    not survive a fork."""
+    if problem.device == "cpu" or backend.unsupported(problem):
+        return measure_group(layout, problem, [backend], preset, evidence, run)[0]
+    from convbench.suite import Workers
+
+    workers = Workers(preset, evidence, run)
+    try:
+        workers.measure(0, layout, problem, [backend], None, lambda text: None)
+    finally:
+        workers.end()
+    entry = evidence.find("cell", cell_key(layout, backend.name, problem), run)
+    assert entry is not None
     return entry
 
 

@@ -17,12 +17,14 @@ from convbench.evidence import PROTOCOL, now
 from convbench.files import atomic_write, locked
 
 
-@dataclass(frozen=True)
+@dataclass
 class Session:
-    """run: the id that every line of evidence of this session carries. resumed: an earlier, unfinished one goes on."""
+    """run: the id that every line of evidence of this session carries. resumed: an earlier, unfinished one goes on.
+    complete: nothing is left for a later one."""
 
     run: str
     resumed: bool
+    complete: bool = True
 
     @staticmethod
     @contextmanager
@@ -48,11 +50,13 @@ class Session:
             before = {name: os.environ.get(name) for name in (recorded.RUN, recorded.PRESET, recorded.FOLDER)}
             os.environ.update({recorded.RUN: state["run"], recorded.PRESET: preset, recorded.FOLDER: str(folder)})
             try:
-                yield Session(state["run"], resumed)
+                session = Session(state["run"], resumed)
+                yield session
             finally:
                 for name, value in before.items():
                     os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
-            atomic_write(file, json.dumps({**state, "finished": now()}))
+            if session.complete:
+                atomic_write(file, json.dumps({**state, "finished": now()}))
 
 
 def asv_machine(name: str | None = None) -> str:

@@ -7,27 +7,30 @@ and the rest of the group is measured by a new worker.
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from convbench import machine, recorded
 from convbench.backends import get_backend
 from convbench.backends.base import Backend
-from convbench.ceilings import FILE, Place, read_ceilings
+from convbench.ceilings import FILE, Place, read_cards, read_ceilings
 from convbench.cell import GROWS_WITH_AREA, Cell, Progress
-from convbench.cuda.facts import devices
+from convbench.cuda.cards import asked_for, cards_of, same_cards
 from convbench.disturbance import changes
 from convbench.entries import cell_entry, cell_key, run_entry
 from convbench.errors import ArgumentError, ConvbenchError
 from convbench.evidence import EvidenceFile, merged, now
-from convbench.grid import Preset, get_preset
+from convbench.grid import Preset, Slice, get_preset
 from convbench.problem import Problem
 from convbench.repository import find_root, repository
 from convbench.session import Session, asv_machine
@@ -50,11 +53,13 @@ ENVIRONMENT = f"installed-py{sys.version_info.major}.{sys.version_info.minor}"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did: cells by status, whether an interrupted session was resumed, warnings, and where things are."""
+    """What a run did: cells by status, how many an interrupted session had measured before, how many are left for the
+    next because the time was up, warnings, and where things are."""
 
     counts: dict[str, int]
     failed: list[str]
     resumed: int
+    left: int
     warnings: list[str]
     evidence: Path
     commit: str
@@ -66,14 +71,20 @@ def run(
     fresh: bool = False,
     progress: Progress | None = None,
     root: Path | None = None,
+    devices: Sequence[str] = (),
+    minutes: float = math.inf,
 ) -> Outcome:
     """Gate and time the cells of a preset and record them with asv.
 
     bench: a regular expression that cells, written as asv writes them, must match. fresh: start anew even if an
-    interrupted run could be resumed. Raises ArgumentError for an unknown preset, ConvbenchError where another run
-    is going on, StorageError where results cannot be written.
+    interrupted run could be resumed. devices: those that take cuda:0's place. minutes: after so many no further group
+    is begun; what was measured is recorded, and the same call goes on with the rest.
+    Raises ArgumentError for an unknown preset and for a device that there is not, ConvbenchError where another run is
+    going on or a device is another card than before, StorageError where results cannot be written.
     """
-    chosen = get_preset(preset)
+    begin = time.monotonic()
+    chosen = get_preset(preset, devices)
+    asked_for(devices)
     root = find_root(root)
     name = asv_machine()
     config, commit, notes = repository(root)
@@ -84,26 +95,33 @@ def run(
             f"image.Image.time_execute('numba-direct', 1024, 7, 'float32', 'cpu', 1)"
         )
     folder = root / "results" / name
-    with Session.begin(folder, preset, (commit, str(bench)), fresh) as session:
+    cards = cards_of({problem.device for _, problem, _ in groups})
+    with Session.begin(folder, preset, (commit, str(bench), *devices), fresh) as session:
         evidence = EvidenceFile(recorded.evidence_path(folder, commit, ENVIRONMENT))
+        if cards:
+            same_cards(cards, evidence.entries(), evidence.path.name)
         before = machine.warnings()
         conditions = machine.conditions()
         begun = evidence.find("run", session.run, session.run) or {}  # of a session that is resumed
         conditions, warned = begun.get("before", conditions), {*begun.get("warnings", []), *before, *notes}
-        about = run_entry(session.run, preset, machine=machine.describe(), before=conditions, warnings=sorted(warned))
+        facts = machine.describe() | {f"{place} measured": card for place, card in cards.items()}
+        about = run_entry(session.run, preset, machine=facts, cards=cards, before=conditions, warnings=sorted(warned))
         about["started"] = begun.get("started", about["started"])
         evidence.append(about)
         known = _known(evidence, session.run)
         total = sum(len(backends) for *_, backends in groups)
         resumed = sum(cell_key(layout, b.name, problem) in known for layout, problem, bs in groups for b in bs)
-        notes += _measure_ceilings(groups, folder, root, lambda text: progress and progress(resumed, total, text))
-        _measure(groups, chosen, evidence, session.run, progress, known)
+        needed: set[Place] = {problem.threads for _, problem, _ in groups if problem.device == "cpu"}
+        at = functools.partial(progress, resumed, total) if progress else lambda text: None
+        notes += _measure_ceilings(needed, cards, folder, root, at)
+        left = _measure(groups, chosen, evidence, session.run, progress, known, begin + 60 * minutes)
+        session.complete = not left
         if progress:
-            progress(total, total, "asv records the results")
-        _record(root, config, chosen, bench, name)
+            progress(total - left, total, "asv records the results")
+        _record(root, config, _measured_part(chosen, groups, known), bench, name)
         after = machine.conditions()
         told = sorted({*warned, *machine.warnings(), *notes, *changes(conditions, after)})
-        evidence.append({**about, "finished": now(), "after": after, "warnings": told})
+        evidence.append({**about, "finished": None if left else now(), "after": after, "warnings": told})
     keys = {cell_key(layout, b.name, problem) for layout, problem, backends in groups for b in backends}
     latest: dict[str, list[Any]] = {}
     for entry in evidence.entries():
@@ -112,7 +130,7 @@ def run(
     cells = [merged(lines) for lines in latest.values()]
     counts = Counter(cell["status"] for cell in cells)
     failed = [f"{cell['key']}: {cell['reason']}" for cell in cells if cell["status"] == "failed"]
-    return Outcome(dict(counts), failed, resumed, told, evidence.path, commit)
+    return Outcome(dict(counts), failed, resumed, left, told, evidence.path, commit)
 
 
 def publish(root: Path | None = None) -> Path:
@@ -146,19 +164,22 @@ def groups_of(preset: Preset, bench: str | None) -> Iterator[Group]:
                 yield piece.layout, problem, backends
 
 
-def _measure_ceilings(groups: list[Group], folder: Path, root: Path, tell: Callable[[str], object]) -> list[str]:
-    """Measure, in a process of its own, the ceilings that these cells need and that the machine has not yet.
+def _measure_ceilings(
+    threads: set[Place], cards: Mapping[str, str], folder: Path, root: Path, tell: Callable[[str], object]
+) -> list[str]:
+    """Measure, in a process of its own, the ceilings that the machine has not yet: of so many threads, of these cards.
 
     Returns what the user should know; the run goes on without them.
     """
-    needed: set[Place] = {problem.threads for _, problem, _ in groups if problem.device == "cpu"}
-    needed |= {problem.device for _, problem, _ in groups} & {f"cuda:{one.index}" for one in devices()}
 
     def missing() -> list[str]:
         try:
-            return sorted(map(str, needed - read_ceilings(folder / FILE, folder.name).keys()))
+            known = set(read_ceilings(folder / FILE, folder.name))
         except (ValueError, OSError):
-            return sorted(map(str, needed))
+            known = set()
+        measured = read_cards(folder / FILE)
+        others = {place for place, card in cards.items() if measured.get(place, card) != card}
+        return sorted(map(str, (threads | cards.keys()) - (known - others)))
 
     places = missing()
     if not places:
@@ -186,12 +207,21 @@ def _known(evidence: EvidenceFile, run: str) -> Known:
 
 
 def _measure(
-    groups: list[Group], preset: Preset, evidence: EvidenceFile, run: str, progress: Progress | None, known: Known
-) -> None:
-    """Send every group to each worker in turn, what it has not measured yet."""
-    workers, hopeless = _Workers(preset, evidence, run), _Hopeless(preset.hopeless)
+    groups: list[Group],
+    preset: Preset,
+    evidence: EvidenceFile,
+    run: str,
+    progress: Progress | None,
+    known: Known,
+    deadline: float = math.inf,
+) -> int:
+    """Send every group to each worker in turn, what it has not measured yet.
+
+    deadline: by time.monotonic, nothing is begun after it. Returns how many cells are then left, or not through.
+    """
+    workers, hopeless = Workers(preset, evidence, run), _Hopeless(preset.hopeless)
     total = sum(len(backends) for *_, backends in groups)
-    done = 0
+    done = left = 0
     try:
         for layout, problem, backends in groups:
             size = "x".join(map(str, problem.image_shape))
@@ -211,17 +241,36 @@ def _measure(
             for process in range(preset.processes):
                 rivals = _rivals(found) if process else set(found)
                 twins = [name for name, results in found.items() if 0 in results and results[0].twin]
-                left = [b for b in backends if process not in found[b.name] and b.name in rivals]
-                results = workers.measure(process, layout, problem, left, twins if process else None, tell)
+                missing = [b for b in backends if process not in found[b.name] and b.name in rivals]
+                if missing and time.monotonic() > deadline:
+                    left += len(missing)
+                    break
+                results = workers.measure(process, layout, problem, missing, twins if process else None, tell)
                 for name, result in results.items():
                     found[name][process] = result
             hopeless.note(layout, problem, _ratios(backends, found))
             done += len(backends)
     finally:
         workers.end()
+    return left
 
 
-class _Workers:
+def _measured_part(preset: Preset, groups: list[Group], known: Known) -> Preset:
+    """The preset without the images of which nothing was measured: asv would ask for each of their cells."""
+    there = {
+        (layout, problem.image_shape[-1], problem.dtype, problem.device, problem.threads)
+        for layout, problem, backends in groups
+        if any(known.get(cell_key(layout, b.name, problem)) for b in backends)
+    }
+
+    def images(piece: Slice) -> tuple[int, ...]:
+        rest = [(dtype, piece.device, piece.threads) for dtype in piece.dtypes]
+        return tuple(n for n in piece.images if any((piece.layout, n, *one) in there for one in rest))
+
+    return replace(preset, slices=tuple(replace(p, images=images(p)) for p in preset.slices if images(p)))
+
+
+class Workers:
     """A process for each number; one that dies or hangs is replaced."""
 
     def __init__(self, preset: Preset, evidence: EvidenceFile, run: str) -> None:
@@ -304,6 +353,8 @@ def _ratios(backends: list[Backend], found: dict[str, dict[int, Result]]) -> dic
 
 def _record(root: Path, config: Path, preset: Preset, bench: str | None, machine_name: str) -> None:
     """Let asv collect the recorded cells: its processes find them measured, and take some milliseconds each."""
+    if not preset.slices:
+        return
     command = [
         sys.executable,
         "-m",
@@ -319,7 +370,8 @@ def _record(root: Path, config: Path, preset: Preset, bench: str | None, machine
     command += ["--machine", machine_name, "--record-samples", "--launch-method", "forkserver"]
     for piece in preset.slices:
         command += ["--bench", f"^(?=.*(?:{bench or ''})){piece.regex().removeprefix('^')}"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    environment = {**os.environ, recorded.NOTHING_NEW: "1"}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 2):  # 2: some cell failed, which the results say themselves
         raise ConvbenchError(
             f"asv could not record the results (exit status {done.returncode}); they are kept in the evidence file; "

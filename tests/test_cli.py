@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -325,12 +326,15 @@ def suite(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         counts={"ok": 7, "n/a": 2},
         failed=[],
         resumed=3,
+        left=0,
         warnings=["uncommitted changes: commit them"],
         evidence=Path("e"),
     )
 
-    def run(preset: str, *, bench: str | None, fresh: bool, progress: Any) -> Any:
-        calls.append((preset, bench, fresh))
+    def run(
+        preset: str, *, bench: str | None, fresh: bool, progress: Any, devices: tuple[str, ...], minutes: float
+    ) -> Any:
+        calls.append((preset, bench, fresh, devices, minutes))
         progress(1, 9, "image 256x256: gate right")
         if isinstance(module.outcome, BaseException):
             raise module.outcome
@@ -346,12 +350,21 @@ def test_run_passes_its_arguments_on_and_says_what_happened(suite: list[tuple[An
     result = call("run", "--preset", "quick", "--bench", "image.*right", "--fresh")
     assert result.exit_code == 0, result.output
     assert call("run").exit_code == 0
-    assert suite == [("quick", "image.*right", True), ("quick", None, False)]
+    assert suite == [("quick", "image.*right", True, (), math.inf), ("quick", None, False, (), math.inf)]
+    assert "the time was up" not in result.stdout
     assert "[1/9] image 256x256: gate right" in result.stderr
     assert "Warning: something is busy" in result.stderr
     assert "Warning: uncommitted changes" in result.stderr
     assert "7 ok, 2 n/a (resumed: 3 were measured before the interruption)" in result.stdout
     assert "convbench report" in result.stdout
+
+
+def test_run_takes_devices_and_a_time(suite: list[tuple[Any, ...]]) -> None:
+    sys.modules["convbench.suite"].outcome.left = 12
+    result = call("run", "--preset", "gpu", "--device", "cuda:1", "--device", "cuda:0", "--minutes", "8.5")
+    assert suite == [("gpu", None, False, ("cuda:1", "cuda:0"), 8.5)]
+    assert "the time was up: 12 cells are left; the same command goes on with them" in result.stdout
+    fails(call("run", "--minutes", "0"), 2, "--minutes", "0")
 
 
 def test_run_exits_with_1_if_a_cell_failed(suite: list[tuple[Any, ...]]) -> None:

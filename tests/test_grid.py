@@ -12,7 +12,7 @@ import pytest
 
 from convbench.backends import list_backends
 from convbench.errors import ArgumentError
-from convbench.grid import PRESETS, get_preset, problem_of
+from convbench.grid import CORES, DEVICES, PRESETS, get_preset, problem_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,7 +24,7 @@ def classes():
         return {
             f"{name}.{cls}": getattr(importlib.import_module(f"benchmarks.{name}"), cls)
             for name, cls in [
-                ("image", "Image"), ("image", "Complex"), ("image", "Threads"), ("image", "Cuda"), ("image", "CudaDtypes"),
+                ("image", "Image"), ("image", "Complex"), ("image", "Threads"), ("image", "Cores"), ("image", "Cuda"), ("image", "CudaDtypes"),
                 ("signal", "Signal"), ("signal", "Cuda"), ("rows", "Rows"),
             ]
         }  # fmt: skip
@@ -48,8 +48,30 @@ def test_a_preset_selects_cells_of_the_benchmarks(preset, classes):
         assert len(chosen) == len(backends) * len(list(piece.problems()))
 
 
+def test_all_cores_are_the_most_threads_of_the_list_that_there_are_cores_for(monkeypatch):
+    def threads(number):
+        monkeypatch.setattr("convbench.grid.cores", lambda: number)
+        return sorted({s.threads for s in get_preset("gpu").slices if s.benchmark == "image.Cores"})
+
+    assert [threads(n) for n in (1, 2, 3, 16, 20, 1000)] == [[], [2], [2], [16], [16], [128]]
+
+
+def test_other_devices_take_the_place_of_the_first():
+    every = get_preset("gpu").slices
+    chosen = get_preset("gpu", ("cuda:1",)).slices
+    assert [s.device for s in every] == [s.device.replace("1", "0") for s in chosen]
+    assert {s.device for s in chosen} == {"cpu", "cuda:1"}
+    both = get_preset("gpu", ("cuda:0", "cuda:1", "cuda:0")).slices
+    on_devices = [s for s in every if s.device != "cpu"]
+    assert len(both) == len(every) + len(on_devices)
+    with pytest.raises(ArgumentError, match="unknown device 'cuda:2'; allowed: cuda:0, cuda:1. .*`convbench machine`"):
+        get_preset("gpu", ("cuda:2",))
+
+
 def test_the_full_preset_leaves_nothing_out(classes):
     assert {s.benchmark for s in PRESETS["full"].slices} == set(classes)
+    assert classes["image.Cores"].params[-1] == list(CORES)
+    assert classes["image.Cuda"].params[-2] == list(DEVICES)
     for piece in PRESETS["full"].slices:
         _, images, kernels, dtypes, _, _ = classes[piece.benchmark].params
         assert [list(piece.images), list(piece.kernels), list(piece.dtypes)] == [images, kernels, dtypes]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from synthetic import REALISTIC, write_ceilings, write_results
+from synthetic import REALISTIC, run_record, write_ceilings, write_results
 
 from convbench.analysis.table import read_results
-from convbench.ceilings import read_ceilings
+from convbench.ceilings import read_cards, read_ceilings, store_ceilings
 from convbench.cli import main
 from convbench.errors import ArgumentError, ConvbenchError
 from convbench.files import locked
@@ -95,6 +95,48 @@ def test_another_machine_of_the_same_name_is_left_out(results: Path, tmp_path: P
     done = merge(other, results)
     assert done.machines == []
     assert "another machine of the same name" in done.conflicts[0]
+
+
+def runs_on(results: Path, card: str) -> None:
+    """The run in this folder measured cuda:0 on this card."""
+    (path,) = (results / "lab").glob("*.evidence.jsonl")
+    with path.open("a") as file:
+        file.write(json.dumps({**run_record("r9"), "cards": {"cuda:0": card}}) + "\n")
+
+
+def test_another_card_under_the_same_name_is_left_out(results: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    write_results(other, SOME, kernels=(3, 7), record_samples=True, commit="f" * 40)
+    shutil.copytree(results / "lab", other / "lab", dirs_exist_ok=True)
+    runs_on(results, "Card A")
+    for path in (other / "lab").glob("0123*.evidence.jsonl"):
+        path.write_text(path.read_text() + json.dumps({**run_record("r9"), "cards": {"cuda:0": "Card B"}}) + "\n")
+    store_ceilings(results / "lab", "lab", {"cuda:0": {"copy": 1.0}}, {"cuda:0": "Card A"})
+    store_ceilings(
+        other / "lab", "lab", {"cuda:0": {"copy": 2.0}, "cuda:1": {"copy": 3.0}}, {"cuda:0": "Card B", "cuda:1": "C"}
+    )
+    before = content(results)
+    done = merge(other, results)
+    assert [
+        c for c in done.conflicts if c.startswith("01234567-") and "cuda:0 is Card A here and was Card B there" in c
+    ]
+    assert [c for c in done.conflicts if c.startswith("ceilings.jsonl: cuda:0 is Card A here")]
+    after = content(results)
+    assert all(after[name] == text for name, text in before.items() if "0123" in name)
+    assert any("ffffffff" in name for name in after.keys() - before.keys())
+    assert read_ceilings(results / "lab" / "ceilings.jsonl", "lab") == {
+        "cuda:0": {"copy": 1.0},
+        "cuda:1": {"copy": 3.0},
+    }
+    assert read_cards(results / "lab" / "ceilings.jsonl") == {"cuda:0": "Card A", "cuda:1": "C"}
+
+
+def test_two_shards_of_the_same_card_are_merged(results: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(results, other)
+    runs_on(results, "Card A")
+    runs_on(other, "Card A")
+    assert merge(other, results).conflicts == []
 
 
 def test_ceilings_of_other_threads_and_devices_are_added(results: Path, tmp_path: Path) -> None:

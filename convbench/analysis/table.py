@@ -25,6 +25,7 @@ from convbench.analysis.journal import LONGEST, Evidence, Record, read_evidence,
 from convbench.analysis.medians import median_intervals
 from convbench.analysis.schema import CELL, COLUMNS, PAIR_COLUMNS, SECONDS, TEXT, WHERE, WHOLE
 from convbench.ceilings import FILE, Ceilings, Place, read_ceilings
+from convbench.cuda.cards import cards_in
 from convbench.errors import StorageError
 from convbench.evidence import SUFFIX
 
@@ -91,7 +92,8 @@ class _Part:
     gates: list[Record] = field(default_factory=list)
     pairs: pd.DataFrame | None = None
     runs: list[Record] = field(default_factory=list)
-    cpu: str = ""
+    hardware: dict[str, str] = field(default_factory=dict)
+    """What it was measured on: "cpu", and the card of every device."""
     problems: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -168,7 +170,7 @@ def _part(task: _Task) -> _Part:
         part.cells = cells.assign(**place, date=_date(asv, evidence)).reindex(columns=list(COLUMNS))
         part.gates = [{**gate, **place} for gate in evidence.gates.values()]
         part.runs = list(evidence.runs.values())
-        part.cpu = _processor(task, part)
+        part.hardware = _hardware(task, part)
         if evidence.pairs:
             part.pairs = evidence.pair_frame().assign(**place)
     return part
@@ -251,32 +253,43 @@ def _machines(
             yield folder, name, label
 
 
-def _processor(task: _Task, part: _Part) -> str:
-    """The processor that a commit was measured on, as its newest run names it; '' where none does."""
-    facts = [run["machine"] for run in part.runs if isinstance(run.get("machine"), dict)]
-    named = [str(fact["cpu"]) for fact in facts if fact.get("cpu")]
-    if len(set(named)) > 1:
-        which = ", ".join(sorted(set(named)))[:200]
-        wrong = f"holds runs on several processors ({which}): its cells may not compare; run `convbench run --fresh`"
-        part.problems.append((f"{task.folder.name}/{task.stem}{SUFFIX}", wrong))
-    return named[-1] if named else ""
+def _hardware(task: _Task, part: _Part) -> dict[str, str]:
+    """The processor that a commit was measured on, and the card of every device, as the newest runs name them."""
+    named: dict[str, list[str]] = {}
+    for run in part.runs:
+        facts = run.get("machine")
+        cpu = facts.get("cpu") if isinstance(facts, dict) else None
+        for what, name in {**({"cpu": str(cpu)} if cpu else {}), **cards_in(run)}.items():
+            named.setdefault(what, []).append(name)
+    for what, names in named.items():
+        if len(set(names)) > 1:
+            which, things = ", ".join(sorted(set(names)))[:200], "processors" if what == "cpu" else f"cards as {what}"
+            wrong = f"holds runs on several {things} ({which}): its cells may not compare; run `convbench run --fresh`"
+            part.problems.append((f"{task.folder.name}/{task.stem}{SUFFIX}", wrong))
+    return {what: names[-1] for what, names in named.items()}
 
 
 def _tell_apart(parts: list[_Part], machines: dict[str, dict[str, Any]], problems: list[tuple[str, str]]) -> None:
-    """Commits that were measured on another processor than the machine's newest become a machine of their own."""
-    newest: dict[str, _Part] = {}
+    """Commits that were measured on another processor than the machine's newest, or on another card under the name of a
+    device, become a machine of their own."""
+    newest: dict[tuple[str, str], _Part] = {}
     for part in parts:
-        if part.cpu and len(part.cells):
-            best = newest.setdefault(part.where[0], part)
-            newest[part.where[0]] = max(best, part, key=lambda p: (_known(p.cells["date"].iat[0]), p.where))
+        if len(part.cells):
+            for what in part.hardware:
+                best = newest.setdefault((part.where[0], what), part)
+                newest[part.where[0], what] = max(best, part, key=lambda p: (_known(p.cells["date"].iat[0]), p.where))
     for part in parts:
         name, commit, env = part.where
-        if not part.cpu or not len(part.cells) or part.cpu == newest[name].cpu:
+        later = {what: newest[name, what].hardware[what] for what in part.hardware} if len(part.cells) else {}
+        other = [what for what, now in later.items() if part.hardware[what] != now]
+        if not other:
             continue
-        label = f"{name} ({part.cpu})"
-        wrong = f"was measured on {part.cpu!r}, later commits on {newest[name].cpu!r}: shown as machine {label!r}"
+        label = f"{name} ({', '.join(part.hardware[what] for what in other)})"
+        was, now = part.hardware[other[0]], later[other[0]]
+        wrong = f"was measured on {was!r}, later commits on {now!r}: shown as machine {label!r}"
         problems.append((f"{name}/{commit}-{env}", wrong))
-        machines.setdefault(label, {**machines.get(name, {}), "cpu": part.cpu})
+        about = machines.get(name, {})
+        machines.setdefault(label, {**about, "cpu": part.hardware.get("cpu", about.get("cpu", ""))})
         part.where = (label, commit, env)
         part.cells["machine"] = label
         part.gates = [{**gate, "machine": label} for gate in part.gates]
@@ -385,7 +398,7 @@ def _cells(asv: AsvFile | None, evidence: Evidence, keep: bool) -> pd.DataFrame:
     for column in ("family", "library", "library_version"):  # a property of the backend: known from its other cells
         table[column] = table[column].replace("", pd.NA)
         table[column] = table[column].fillna(table.groupby("backend")[column].transform("first"))
-    texts = ["family", "library", "library_version", "reason", "input_sha256", "stopped", "measured_at"]
+    texts = ["family", "library", "library_version", "reason", "input_sha256", "stopped", "clock", "measured_at"]
     table[texts] = table[texts].fillna("")
     return table
 

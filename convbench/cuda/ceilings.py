@@ -8,7 +8,7 @@ from typing import Any
 
 from convbench.cuda.clock import Hot, batch, settle
 from convbench.cuda.stream import Stream, TorchStream
-from convbench.errors import UnsupportedError
+from convbench.errors import ArgumentError, UnsupportedError
 
 _MATRICES = {"float32": 8192, "float64": 8192, "float16": 16384, "bfloat16": 16384}
 _TRANSFORMS = ((4096, 1024), (64, 1024, 1024))
@@ -29,6 +29,8 @@ def device_ceilings(device: str, seconds: float = 0.3) -> dict[str, float]:
     from convbench.problem import Problem
 
     problem = Problem((64, 64), (3, 3), device=device)
+    if device == "cpu":
+        raise ArgumentError("--device takes cuda:0, cuda:1, ...; the processor's ceilings are by --threads")
     if reason := get_backend("torch").unsupported(problem):
         raise UnsupportedError(f"no ceilings of {device}: {reason}")
     import torch

@@ -169,6 +169,32 @@ def test_two_processors_in_one_file_are_named(tmp_path: Path) -> None:
     assert "several processors (Zen 4, Zen 5)" in wrong
 
 
+def card_in(root: Path, stem: int, card: str | None) -> None:
+    path = root / "lab" / f"{str(stem) * 8}-{synthetic.ENV}.evidence.jsonl"
+    cards = {"cards": {"cuda:0": card}} if card else {}
+    rewrite(path, lambda r: {**r, **cards} if r["kind"] == "run" else r)
+
+
+def test_a_machine_that_got_another_card_is_told_apart(tmp_path: Path) -> None:
+    for number, card in enumerate(("Card A", None, "Card B", "Card B")):
+        write_results(tmp_path, crossing_at(20.0), commit=f"{number}" * 40, date=synthetic.DATE + number)
+        card_in(tmp_path, number, card)
+    found = read_results(tmp_path)
+    assert found.cells.groupby("machine")["commit"].nunique().to_dict() == {"lab": 3, "lab (Card A)": 1}
+    assert found.machines["lab (Card A)"]["cpu"] == "Zen 4"
+    [(_, wrong)] = found.problems
+    assert "measured on 'Card A', later commits on 'Card B'" in wrong
+
+
+def test_two_cards_of_one_name_in_one_file_are_named(tmp_path: Path) -> None:
+    write_results(tmp_path, crossing_at(20.0))
+    with evidence_of(tmp_path).open("a") as file:
+        for run, card in (("r2", "Card A"), ("r3", "Card B")):
+            file.write(json.dumps({**synthetic.run_record(run), "cards": {"cuda:0": card}}) + "\n")
+    [(_, wrong)] = read_results(tmp_path).problems
+    assert "several cards as cuda:0 (Card A, Card B)" in wrong
+
+
 def test_a_folder_of_machines_without_results_says_what_to_run(tmp_path: Path) -> None:
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / "machine.json").write_text(json.dumps(synthetic.machine_record("lab")))
