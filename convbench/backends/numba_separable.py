@@ -71,11 +71,14 @@ class _Pass:
         self.seconds(1)
 
     def seconds(self, number: int) -> float:
-        plan, ticks = self.plan, np.zeros(3, np.int64)
+        ticks = np.zeros(3, np.int64)
         begin = time.perf_counter()
         for _ in range(number):
-            _, rows = plan.output()
-            for area in plan.areas:
-                plan._run(self.data, rows, [area], ticks)
+            self._once(ticks)
         taken = time.perf_counter() - begin
-        return taken / plan.threads * float(ticks[self.number] / max(1, ticks[2]))
+        return taken / self.plan.threads * float(ticks[self.number] / max(1, ticks[2]))
+
+    def _once(self, ticks: Array) -> None:
+        _, rows = self.plan.output()  # gone before the next, as that of an execution
+        for area in self.plan.areas:
+            self.plan._run(self.data, rows, [area], ticks)
