@@ -102,6 +102,15 @@
     const name = row.backend.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
     return `convbench run --preset full --fresh --bench ${quoted(`${data.layout}.*'${name}', ${row.image}, ${row.kernel}, '${data.dtype}', '${data.device}', ${data.threads}`)}`;
   };
+  /* The profile of this cell where one was taken, and the command that takes it. */
+  const explained = (data, row) => {
+    const place = places.find(place => place.slug === data.machine), same = { layout: data.layout, image: row.image, kernel: row.kernel, dtype: data.dtype, device: data.device, threads: data.threads, backend: row.backend };
+    const found = (place?.profiles ?? []).filter(profile => Object.entries(same).every(([name, value]) => profile[name] === value));
+    const image = data.layout === "signal" ? row.image : `${row.image}x${row.image}`, kernel = { signal: row.kernel, rows: `1x${row.kernel}` }[data.layout] ?? `${row.kernel}x${row.kernel}`;
+    const threads = data.threads > 1 ? ` --threads ${data.threads}` : "", device = data.device === "cpu" ? "" : ` --device ${data.device}`;
+    return el("div", {}, ...found.map(profile => el("p", {}, el("a", { href: profile.file, text: profile.title }))),
+      el("pre", {}, el("code", { text: `convbench profile ${row.backend} --image ${image} --kernel ${kernel} --dtype ${data.dtype}${threads}${device}` })));
+  };
   const python = (data, row) => {
     const image = data.layout === "signal" ? `(${row.image},)` : `(${row.image}, ${row.image})`;
     const kernel = { signal: `(${row.kernel},)`, rows: `(1, ${row.kernel})` }[data.layout] ?? `(${row.kernel}, ${row.kernel})`;
@@ -118,7 +127,7 @@
     const evidence = el("dl", {}, ...term("Verdict", ok(row) ? "ok: judged on the very data that was timed" : row.status), ...term("Reason", row.reason),
       ...term("Error / bound", row.error_over_bound === null ? "" : digits(row.error_over_bound)), ...term("Error, ulp", row.error_ulp === null ? "" : digits(row.error_ulp)),
       ...term("Worst at index", row.worst), ...term("Input, SHA-256", row.input_sha256 && el("code", { text: row.input_sha256 })), ...term("Library", `${row.library} ${row.version}`.trim()),
-      ...term("Measured", row.measured), ...term("Sampling stopped", row.stopped));
+      ...term("Measured", row.measured), ...term("Sampling stopped", row.stopped), ...term("Clock", row.clock));
     const phases = el("dl", {}, ...term("Amortised (execute)", seconds(row.execute_s)), ...term("99 % interval", between(row.execute_low_s, row.execute_high_s)),
       ...term("One-shot, warm", seconds(row.one_shot_s)), ...term("Plan, warm", seconds(row.plan_s)), ...term("First plan of a process, cold", seconds(row.first_plan_s)), ...term("First execute of a process, cold", seconds(row.first_execute_s)),
       ...term("Second-level cache emptied before", seconds(row.cold_s)), ...term("As one graph", seconds(row.graph_s)), ...term("As the host sees it, waited for", seconds(row.wall_s)),
@@ -129,7 +138,7 @@
     const past = history && overCommits(row, history);
     if (past) figures.append(figureOf(`Time of ${row.backend} over commits`, past));
     return el("section", { id: "backend" }, el("h2", {}, backendLink(row.backend)), el("div", { class: "pair" }, evidence, phases), figures,
-      el("h3", { text: "Repeat this cell" }), el("pre", {}, el("code", { text: command(data, row) })), el("pre", {}, el("code", { text: python(data, row) })));
+      el("h3", { text: "Why it takes so long" }), explained(data, row), el("h3", { text: "Repeat this cell" }), el("pre", {}, el("code", { text: command(data, row) })), el("pre", {}, el("code", { text: python(data, row) })));
   };
   const sentence = (timed, about, [rank, regret, tie]) => {
     const best = timed.find(row => row[rank] === 1), tied = timed.filter(row => row[tie] && row[rank] > 1), next = timed.find(row => row[rank] && !row[tie]);

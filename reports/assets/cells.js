@@ -5,7 +5,7 @@
   const files = convbench.json("files") ?? {};
 
   // -- a set: columns become rows --------------------------------------------------------------------------------
-  const CODED = ["backend", "mode", "status", "reason", "input_sha256", "stopped", "worst", "measured"];
+  const CODED = ["backend", "mode", "status", "reason", "input_sha256", "stopped", "clock", "worst", "measured"];
   const rowsOf = data => data.cells ??= Array.from({ length: data.rows }, (_, i) => {
     const row = {};
     for (const [name, column] of Object.entries(data.columns)) row[name] = column[i];
