@@ -15,6 +15,7 @@ PRESET ?= quick
 EXTRAS ?= frameworks,cuda,profile,test
 CONSTRAINTS ?= constraints.txt
 DEVICE ?= cuda:0
+export BENCH
 # A machine without network is taken to have torch, CuPy, JAX, numba and numba-cuda, SciPy, Matplotlib, pandas and pyarrow. Of these it
 # may have some. ALSO="pandas pyarrow" carries more.
 WHEELS_PYTHON ?= 3.12
@@ -56,8 +57,8 @@ lint: $(STAMP)
 
 bench-gpu: $(STAMP)
 	@# nothing was measured where the status is above 1
-	$(BIN)/convbench run --preset gpu $(addprefix --device ,$(DEVICE)) $(addprefix --minutes ,$(MINUTES)) $(if $(BENCH),--bench '$(BENCH)'); \
-	status=$$?; [ $$status -gt 1 ] || { $(BIN)/convbench report && $(BIN)/python tools/cuda_targets.py --device $(firstword $(DEVICE)); } && exit $$status
+	$(BIN)/convbench run --preset gpu $(addprefix --device ,$(DEVICE)) $(addprefix --minutes ,$(MINUTES)) $(if $(BENCH),--bench "$$BENCH"); \
+	status=$$?; [ $$status -gt 1 ] || { $(BIN)/python tools/cuda_targets.py --device $(firstword $(DEVICE)) && $(BIN)/convbench report; } && exit $$status
 
 wheels:
 	$(PYTHON) -m pip download $(PIP_FLAGS) --quiet --no-deps --constraint $(CONSTRAINTS) --dest wheels --only-binary=:all: --python-version $(WHEELS_PYTHON) \
@@ -71,7 +72,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV_FLAGS) $(VENV)
 ifdef WHEELS
 	@# the packages of $(PYTHON) itself, also where that is an environment, which --system-site-packages leaves out
-	$(PYTHON) -c 'import sys; print(*(p for p in sys.path if p.endswith("-packages")), sep="\n")' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/carried.pth"
+	$(PYTHON) -c 'import sys; print("import site;", *(f"site.addsitedir({p!r});" for p in sys.path if p.endswith("-packages")))' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/carried.pth"
 	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet 'setuptools>=77' wheel
 endif
 	$(BIN)/python -m pip install $(PIP_FLAGS) --quiet --constraint $(CONSTRAINTS) --editable '.$(if $(EXTRAS),[$(EXTRAS)])'

@@ -524,7 +524,12 @@ def machine(ceilings: bool, threads: tuple[int, ...], on: tuple[str, ...], as_js
 
         usual = () if on else (1, this.cores())
         found["ceilings"] = {n: measured(n) for n in sorted({*(threads or usual)})}
-        found["ceilings"] |= {name: device_ceilings(name) for name in dict.fromkeys(on)}
+        try:
+            found["ceilings"] |= {name: device_ceilings(name) for name in dict.fromkeys(on)}
+        except ConvbenchError:
+            if found["ceilings"]:
+                click.echo(_keep(found["ceilings"]), err=True)
+            raise
     if as_json:
         console.print_json(found)
     else:

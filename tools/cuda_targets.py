@@ -20,6 +20,7 @@ from convbench.analysis.cuda_targets import Target, targets
 from convbench.analysis.noise import calibrate
 from convbench.analysis.schema import WHERE
 from convbench.analysis.table import Results, Where, read_results
+from convbench.backends import list_backends
 from convbench.errors import ConvbenchError
 
 
@@ -82,7 +83,8 @@ def main(results: Path, machine: str | None, device: str, as_markdown: bool, str
     ceilings = read.ceilings.get(where[0], {}).get(device, {})
     pairs = at(read.pairs, where)
     noise = calibrate(pairs[pairs["device"] == device])
-    found = targets(at(read.cells, where), ceilings, noise, device)
+    backends = [backend.name for backend in list_backends() if "cuda" in backend.devices]
+    found = targets(at(read.cells, where), ceilings, noise, backends, device)
     click.echo(f"{where[0]}, commit {where[1]}, {where[2]}, {device}")
     if as_markdown:
         click.echo(markdown(found))

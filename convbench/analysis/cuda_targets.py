@@ -48,36 +48,46 @@ class Target:
 
 @dataclass(frozen=True)
 class _Values:
-    """Numbers by where they were measured; what is lacking, in words; those that count as reached though they are
+    """Numbers by where they were measured; where one is lacking, and why; those that count as reached though they are
     below the goal, since noise does not tell them from it."""
 
     found: dict[str, float]
-    lacking: tuple[str, ...] = ()
+    lacking: tuple[tuple[str, str], ...] = ()
     ties: frozenset[str] = frozenset()
 
     def judged(self, what: str, least: float, form: Callable[[float], str]) -> Target:
         """met: all are at least so much, and none lacks."""
         goal = f"at least {form(least)}"
         if not self.found:
-            return Target(what, goal, "", NOT_RUN, self.lacking)
+            return Target(what, goal, "", NOT_RUN, _together(self.lacking))
         worst = min(self.found, key=lambda where: self.found[where])
         misses = tuple(
             f"{where}: {form(value)}" for where, value in self.found.items() if value < least and where not in self.ties
         )
         state = "not met" if misses else NOT_RUN if self.lacking else "met"
-        return Target(what, goal, f"{form(self.found[worst])} ({worst})", state, (*misses, *self.lacking))
+        return Target(what, goal, f"{form(self.found[worst])} ({worst})", state, (*misses, *_together(self.lacking)))
 
 
-def targets(cells: pd.DataFrame, ceilings: Ceilings, noise: Noise, device: str = "cuda:0") -> list[Target]:
+def _together(lacking: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Where and why, each reason once."""
+    places: dict[str, list[str]] = {}
+    for where, why in lacking:
+        places.setdefault(why, []).append(where)
+    return tuple(f"{'; '.join(filter(None, where))}: {why}".removeprefix(": ") for why, where in places.items())
+
+
+def targets(
+    cells: pd.DataFrame, ceilings: Ceilings, noise: Noise, backends: Iterable[str], device: str = "cuda:0"
+) -> list[Target]:
     """Every target, from the cells of one machine, commit and environment.
 
-    ceilings: of the device. noise: the machine's.
+    ceilings: of the device. noise: the machine's. backends: the names of those that run on devices.
     """
     images = cells[(cells["layout"] == "image") & (cells["dtype"] == "float32")]
     here = images[images["device"] == device]
     rows = measured(here)
     return [
-        _gate(cells[cells["device"] == device]),
+        _gate(cells[cells["device"] == device], backends),
         _share(here, ceilings).judged(
             f"{DIRECT}, {LARGE}², k = 7 to 31: share of the multiply-add ceiling", FMA_SHARE, _percent
         ),
@@ -91,15 +101,16 @@ def targets(cells: pd.DataFrame, ceilings: Ceilings, noise: Noise, device: str =
     ]
 
 
-def _gate(cells: pd.DataFrame) -> Target:
+def _gate(cells: pd.DataFrame, backends: Iterable[str]) -> Target:
     """That whatever ran on the device was right, and that every backend did run."""
     lacking, wrong = [], []
-    for name, rows in cells.groupby("backend", sort=True):
+    for name in backends:
+        rows = cells[cells["backend"] == name]
         bad = rows[rows["status"] == "failed"]
         if len(bad):
             wrong.append(f"{name}: {len(bad)} failed, e.g. {bad['reason'].iloc[0]}")
         elif not (rows["status"] == "ok").any():
-            lacking.append(f"{name}: {rows['reason'].iloc[0]}")
+            lacking.append(f"{name}: {rows['reason'].iloc[0] if len(rows) else 'not measured'}")
     right = int((cells["status"] == "ok").sum())
     told = f"{right} of {right + int((cells['status'] == 'failed').sum())} cells that ran are right" if right else ""
     state = "not met" if wrong else NOT_RUN if lacking or not right else "met"
@@ -109,7 +120,7 @@ def _gate(cells: pd.DataFrame) -> Target:
 def _share(cells: pd.DataFrame, ceilings: Ceilings) -> _Values:
     peak = ceilings.get("fma_float32")
     if peak is None:
-        return _Values({}, (_no_ceiling("fma_float32"),))
+        return _Values({}, (("", _no_ceiling("fma_float32")),))
 
     def share(row: pd.Series) -> float:
         work = operations("direct", "image", int(row["image"]), int(row["kernel"]), "float32")
@@ -124,7 +135,7 @@ def _copies(cells: pd.DataFrame, ceilings: Ceilings) -> _Values:
         return float(moved / row["execute_s"] / 1e9 / ceilings[bandwidth(moved, ceilings)])
 
     if "copy" not in ceilings:
-        return _Values({}, (_no_ceiling("copy"),))
+        return _Values({}, (("", _no_ceiling("copy")),))
     return _each(cells, SEPARABLE, (3, 5, 7, 9, 11, 15), share)
 
 
@@ -139,7 +150,7 @@ def _each(
     found, lacking = {}, []
     for kernel in kernels:
         if (row := _cell(rows, backend, LARGE, kernel)) is None:
-            lacking.append(f"{_where(LARGE, kernel)}: {_missing(cells, backend, LARGE, kernel)}")
+            lacking.append((_where(LARGE, kernel), _missing(cells, backend, LARGE, kernel)))
         else:
             found[_where(LARGE, kernel)] = value(row)
     return _Values(found, tuple(lacking))
@@ -154,11 +165,11 @@ def _quicker(cells: pd.DataFrame, name: str, rivals: Sequence[str]) -> Target:
         ours = _cell(timed, DIRECT, LARGE, kernel)
         theirs = timed[timed["backend"].isin(list(rivals))].sort_values("execute_s")
         if ours is None:
-            lacking.append(f"{where}: {_missing(cells, DIRECT, LARGE, kernel)}")
+            lacking.append((where, _missing(cells, DIRECT, LARGE, kernel)))
         elif len(theirs):
             found[f"{where} vs {theirs['backend'].iloc[0]}"] = math.exp(_log_ratio(theirs.iloc[0], ours)[0])
         elif not at[at["backend"].isin(list(rivals))]["status"].eq("skipped").any():
-            lacking.append(f"{where}: neither of {' and '.join(rivals)} was measured")
+            lacking.append((where, f"neither of {' and '.join(rivals)} was measured"))
     return _Values(found, tuple(lacking)).judged(f"{DIRECT} against {name}, {LARGE}², k = 7 to 31", 1.0, _times)
 
 
@@ -169,7 +180,7 @@ def _not_slower(rows: pd.DataFrame, noise: Noise) -> Target:
         pairs = [(k, _cell(rows, WHOLE, image, k), _cell(rows, OVERLAP, image, k)) for k in kernels]
         both = [(k, whole, ours) for k, whole, ours in pairs if whole is not None and ours is not None]
         if not both:
-            lacking.append(f"{image}²: {OVERLAP} and {WHOLE} were not both measured")
+            lacking.append((f"{image}²", f"{OVERLAP} and {WHOLE} were not both measured"))
         for kernel, whole, ours in both:
             ratio, error = _log_ratio(whole, ours)
             found[_where(image, kernel)] = math.exp(ratio)
@@ -186,19 +197,19 @@ def _crossovers(cells: pd.DataFrame, noise: Noise) -> Target:
     pairs = table[(table["family_a"] == "direct") & (table["family_b"] == "fft")].set_index("image")
     for image in IMAGES:
         if image not in pairs.index or not pairs.loc[image, "kernels"]:
-            lacking.append(f"{image}²: not both measured")
+            lacking.append((f"{image}²", "not both measured"))
             continue
         row = pairs.loc[image]
         ends = [row["low"], row["high"]] if math.isfinite(row["kernel"]) else []
         kernels = cells.loc[cells["image"] == image, "kernel"]
         if kernels.min() > SMALLEST or kernels.max() < min(LARGEST, image - 1):
-            lacking.append(f"{image}²: kernels from {kernels.min()} to {kernels.max()} only")
+            lacking.append((f"{image}²", f"kernels from {kernels.min()} to {kernels.max()} only"))
         known = all(map(math.isfinite, ends))
         told.append(f"{image}²: {row['statement']}{'' if known else _OPEN}")
     what = f"crossover of direct and FFT with its interval, {IMAGES[0]}² to {IMAGES[-1]}², k = {SMALLEST} to {LARGEST}"
     open_ended = any(text.endswith(_OPEN) for text in told)
     state = NOT_RUN if lacking else "not met" if open_ended else "met"
-    return Target(what, "an answer for each", f"{len(told)} of {len(IMAGES)}", state, (*told, *lacking))
+    return Target(what, "an answer for each", f"{len(told)} of {len(IMAGES)}", state, (*told, *_together(lacking)))
 
 
 def _overtakes(cells: pd.DataFrame, kind: str, device: str) -> Target:

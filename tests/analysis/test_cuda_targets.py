@@ -15,7 +15,9 @@ from cuda_cells import CEILINGS, COPY, LAWS, direct, fft, write
 from convbench.analysis.cuda_targets import Target, targets
 from convbench.analysis.noise import UNCALIBRATED
 from convbench.analysis.table import read_results
+from convbench.backends import get_backend
 
+ON_DEVICES = [name for name, (_, device, *_) in LAWS.items() if device != "cpu"]
 WORDS = (
     "gate",
     "share of the multiply",
@@ -32,7 +34,7 @@ WORDS = (
 def judged(root: Path, ceilings: dict[str, float] | None = None, **settings: object) -> dict[str, Target]:
     """Targets by a word of theirs; see cuda_cells.write."""
     write(root, **settings)  # type: ignore[arg-type]
-    found = targets(read_results(root).cells, CEILINGS if ceilings is None else ceilings, UNCALIBRATED)
+    found = targets(read_results(root).cells, CEILINGS if ceilings is None else ceilings, UNCALIBRATED, ON_DEVICES)
     by_word = {
         word: next(one for one in found if word in one.what.rpartition(",")[2] or word in one.what)
         for word in WORDS[:-2]
@@ -116,8 +118,8 @@ def test_a_part_of_the_grid_is_not_run_though_what_there_is_reaches_the_goal(tmp
         "gate": "met", "share of the multiply": "not run", "cuDNN": "not run", "CuPy": "not run",
         "copy bandwidth": "not run", "torch-overlap": "not run", "crossover": "not run", "resident": "met", "transfers": "met",
     }  # fmt: skip
-    assert "8192²: not both measured" in found["crossover"].told
-    assert "256²: kernels from 3 to 15 only" in found["crossover"].told
+    assert "2048²; 8192²: not both measured" in found["crossover"].told
+    assert "256²; 512²; 1024²; 4096²: kernels from 3 to 15 only" in found["crossover"].told
 
 
 def test_without_ceilings_or_with_one_thread_there_is_no_verdict(tmp_path: Path) -> None:
@@ -135,8 +137,10 @@ def test_a_backend_that_never_ran_leaves_the_gate_open(tmp_path: Path) -> None:
         if line.get("backend") == "cupy-direct":
             line |= {"status": "n/a", "reason": "cupy is not installed", "execute": None}
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    gate = targets(read_results(tmp_path).cells, CEILINGS, UNCALIBRATED)[0]
+    gate = targets(read_results(tmp_path).cells, CEILINGS, UNCALIBRATED, ON_DEVICES)[0]
     assert (gate.state, gate.told) == ("not run", ("cupy-direct: cupy is not installed",))
+    gate = targets(read_results(tmp_path).cells, CEILINGS, UNCALIBRATED, [*ON_DEVICES, "jax"])[0]
+    assert (gate.state, gate.told[-1]) == ("not run", "jax: not measured")
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +153,9 @@ def tool():
     sys.path.remove(folder)
 
 
-def test_the_program_prints_a_line_for_each(tmp_path: Path, tool) -> None:
+def test_the_program_prints_a_line_for_each(tmp_path: Path, tool, monkeypatch) -> None:
     write(tmp_path)
+    monkeypatch.setattr("cuda_targets.list_backends", lambda: [get_backend(name) for name in ON_DEVICES])
     done = CliRunner().invoke(tool, ["--results", str(tmp_path), "--strict"])
     assert done.exit_code == 0, done.output
     assert done.output.startswith("lab, commit 01234567, existing-py3.11, cuda:0")

@@ -128,3 +128,14 @@ def test_results_that_cannot_be_merged(call, tmp_path: Path) -> None:
     (tmp_path / "odd" / "box" / "machine.json").write_text("{")
     said = call("merge", str(tmp_path / "odd"), *target, status=1)
     assert "conflict: box/machine.json cannot be read (JSONDecodeError): folder left out" in said
+
+
+def test_the_processors_ceilings_are_kept_where_a_devices_cannot_be_measured(call, driver, monkeypatch) -> None:
+    driver()
+    kept: list[dict[int, dict[str, float]]] = []
+    monkeypatch.setattr("convbench.cli._keep", lambda measured: kept.append(measured) or "stored")
+    monkeypatch.setattr("convbench.ceilings.ceilings", lambda threads: {"copy": 20.0 * threads})
+    assert "no ceilings of cuda:0" in call("machine", "--ceilings", "--threads", "2", "--device", "cuda:0")
+    assert kept == [{2: {"copy": 40.0}}]
+    assert "no ceilings of cuda:0" in call("machine", "--ceilings", "--device", "cuda:0")
+    assert len(kept) == 1
