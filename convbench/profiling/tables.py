@@ -122,8 +122,7 @@ def _missing(profile: Profile) -> Table:
 def side_by_side(found: Versus, a: Profile, b: Profile) -> list[Table]:
     """Stages of two executions beside each other, and what was counted in both."""
     stages = tuple(
-        (s.name, signed(s.a) if s.a else "", signed(s.b) if s.b else "", signed(s.difference))
-        for s in found.stages
+        (s.name, signed(s.a) if s.a else "", signed(s.b) if s.b else "", signed(s.difference)) for s in found.stages
     )
     ratio, low, high, limit = map(words.digits, (found.ratio, found.low, found.high, found.limit))
     note = f"Time of {found.b} over {found.a}: {ratio} ({low} to {high}); up to {limit} it may be noise."
