@@ -55,7 +55,7 @@ class Profiles:
         from convbench.files import atomic_write
         from convbench.report.profile_page import page, stem
 
-        name = stem(self.profiles)
+        name = stem(self.profiles) + ("-interrupted" if self.interrupted else "")  # beside a whole one, not over it
         paths = [folder / f"{name}.html", folder / f"{name}.json"]
         atomic_write(paths[0], page(self.profiles, self.versus, self.command))
         atomic_write(paths[1], json.dumps(self.as_dict()) + "\n")

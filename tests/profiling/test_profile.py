@@ -13,6 +13,7 @@ from convbench.backends import get_backend
 from convbench.cli import main
 from convbench.errors import GateError, UnsupportedError
 from convbench.problem import Problem
+from convbench.profiling import Profiles
 from convbench.profiling import profile as profiling
 from convbench.profiling.accounting import Account, Phase, StageTime
 from convbench.profiling.missing import Missing
@@ -20,6 +21,7 @@ from convbench.profiling.profile import Profile, profile
 from convbench.profiling.subject import Subject
 from convbench.profiling.versus import StageDifference, Versus
 from convbench.report.profile_index import profiles_in
+from convbench.report.profile_page import stem
 
 SMALL = ("--image", "256x200", "--kernel", "7")
 
@@ -168,7 +170,7 @@ def test_a_part_that_raises_is_missing_and_the_others_are_taken(monkeypatch: pyt
     assert str(gone) == "memory: no such tool; pip install it"
 
 
-def test_an_interrupted_profile_keeps_what_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_profile_keeps_what_it_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     parts(
         monkeypatch,
         flame_graph=lambda: {"svg": "<svg/>"},
@@ -180,6 +182,8 @@ def test_an_interrupted_profile_keeps_what_it_had(monkeypatch: pytest.MonkeyPatc
     assert found.flame
     assert [one.what for one in found.missing] == ["counters", "memory"]
     assert {one.why for one in found.missing} == {"interrupted"}
+    paths = Profiles((found,), None, "convbench profile").write(tmp_path)
+    assert [path.name for path in paths] == [f"{stem([found])}-interrupted{suffix}" for suffix in (".html", ".json")]
 
 
 def test_what_is_wrong_is_not_profiled(monkeypatch: pytest.MonkeyPatch) -> None:
