@@ -100,7 +100,7 @@ class TestCounters:
         assert found.executions > 100
         assert found.events["cycles"].value * found.executions == pytest.approx(4e6)
         assert found.events["task-clock"].value * found.executions == pytest.approx(1.2345)
-        assert found.instructions_per_cycle == 2.5
+        assert found.instructions_per_cycle == pytest.approx(2.5)
         assert found.cores_busy == pytest.approx(1.2345 / (found.executions * found.seconds))
         assert found.flops is None and found.packed is None
 
