@@ -15,19 +15,18 @@ from __future__ import annotations
 
 import functools
 import textwrap
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numba import cuda
 
+from convbench.backends import _numba_cuda_code as code
+from convbench.backends._numba_cuda_code import LANES, indented, simulated
 from convbench.problem import Array, Shape
 
 CHUNK = 32
 """Rows and columns of a kernel that are summed at once, at most."""
-LANES = 32
-"""Threads side by side: a warp."""
 SHARED = 48 << 10
 """Bytes of shared memory that every device gives a block."""
 
@@ -56,130 +55,98 @@ class Tiled:
 
 
 @functools.lru_cache(maxsize=256)
-def direct(k1: int, k2: int, dtype: str, add: bool = False, threads: int = 8, outputs: int | None = None) -> Tiled:
+def direct(k1: int, k2: int, dtype: str, add: bool = False, threads: int = 0, outputs: int = 0) -> Tiled:
     """Correlation with kernels of this shape. dtype: of the sums; add: to what is in the output.
 
-    threads: rows of threads; outputs: of a thread, by default as many as registers allow.
+    threads: rows of threads; outputs: of a thread. By default 16 to 32 registers of sums: what is read from shared
+    memory then serves enough of them, and several blocks fit into a multiprocessor.
+    Called with (image, taps, out, n1, n2, m1, m2, top, left): flat arrays, of n1 x n2 and m1 x m2 samples.
     """
     size = np.dtype(dtype).itemsize
-    outputs = outputs or (16 if size == 4 else 8 if size == 8 else 4)
-    rows, columns = (-(-k // -(-k // CHUNK)) for k in (k1, k2))  # equal parts, none longer than CHUNK
+    high, broad = (-(-k // CHUNK) for k in (k1, k2))
+    rows, columns = -(-k1 // high), -(-k2 // broad)  # equal parts, none longer than CHUNK
+    outputs = outputs or (16 if size == 4 and rows > 15 else 128 // size)
+    threads = threads or 512 // size // outputs
     while size * ((threads * outputs + rows - 1) * (LANES + columns - 1) + rows * columns) > SHARED:
         threads //= 2
-    tall, wide = threads * outputs + rows - 1, LANES + columns - 1
-    numbers = range(outputs)
+    tall, wide, every = threads * outputs + rows - 1, LANES + columns - 1, threads * LANES
     source = f"""
-    def kernel(image, taps, out, top, left):
-        tile = cuda.shared.array(({tall}, {wide}), number)
-        weights = cuda.shared.array(({columns}, {rows}), number)
+    def kernel(image, taps, out, n1, n2, m1, m2, top, left):
+        tile = cuda.shared.array({tall * wide}, number)
+        weights = cuda.shared.array({rows * columns}, number)
         across, down = cuda.threadIdx.x, cuda.threadIdx.y
+        thread = down * {LANES} + across
         first, at = cuda.blockIdx.y * {threads * outputs}, cuda.blockIdx.x * {LANES}
-        n1, n2 = image.shape
-        base = down * {outputs}
-{_lines(8, (f"s{o} = number(0)" for o in numbers))}
-        for part1 in range(taps.shape[0]):
-            for part2 in range(taps.shape[1]):
-                y0, x0 = first - top + part1 * {rows}, at - left + part2 * {columns}
-                for r in range(down, {tall}, {threads}):
-                    y = y0 + r
-                    for c in range(across, {wide}, {LANES}):
-                        x = x0 + c
-                        inside = y >= 0 and y < n1 and x >= 0 and x < n2
-                        tile[r, c] = {_read(dtype)} if inside else number(0)
-                for t in range(down * {LANES} + across, {rows * columns}, {LANES * threads}):
-                    weights[t // {rows}, t % {rows}] = taps[part1, part2, t // {rows}, t % {rows}]
-                cuda.syncthreads()
-                for j in range({columns}):
-{_lines(20, (f"w{i} = weights[j, {i}]" for i in range(rows)))}
-{_lines(20, _column(outputs, rows))}
-                cuda.syncthreads()
-        x, y = at + across, first + base
-        if x < out.shape[1]:
-{_lines(12, (line for o in numbers for line in _store(o, add)))}
+        base = down * {outputs * wide} + across
+{indented(8, code.zeros(outputs, dtype))}
+        for part in range({high * broad}):
+            y0, x0 = first - top + part // {broad} * {rows}, at - left + part % {broad} * {columns}
+{indented(12, code.tile_read(LANES, threads, tall, wide, wide, dtype))}
+            t = part * {rows * columns} + thread
+{indented(12, code.taps_read(rows * columns, every))}
+            cuda.syncthreads()
+            for j in range({columns}):
+{indented(16, (f"w{i} = weights[index(j * {rows} + {i})]" for i in range(rows)))}
+                spot = base + j
+{indented(16, code.products(f"tile[index(spot + {{}} * {wide})]", outputs, rows, dtype))}
+            cuda.syncthreads()
+        x, y = short(at + across), short(first + down * {outputs})
+        place = unsigned(long(y) * m2 + x)
+        if first + {threads * outputs} <= m1 and at + {LANES} <= m2:
+{indented(12, code.stored(outputs, dtype, "always" if add else "never", checked=False))}
+        elif x < m2:
+{indented(12, code.stored(outputs, dtype, "always" if add else "never", checked=True))}
     """
     return Tiled(_compiled(source, dtype), (LANES, threads), (threads * outputs, LANES), (rows, columns))
-
-
-def _read(dtype: str) -> str:
-    """A sample of the image in the dtype of the sums, which is another for float16 only."""
-    return "image[y, x]" if dtype.startswith("complex") else "number(image[y, x])"
-
-
-def _column(outputs: int, rows: int) -> Iterable[str]:
-    """One column of the kernel: every sample that it meets, read once, goes into all sums that it belongs to."""
-    for r in range(outputs + rows - 1):
-        yield f"v = tile[base + {r}, across + j]"
-        yield from (f"s{o} += v * w{r - o}" for o in range(outputs) if 0 <= r - o < rows)
-
-
-def _store(o: int, add: bool) -> Iterable[str]:
-    yield f"if y + {o} < out.shape[0]:"
-    yield f"    out[y + {o}, x] = s{o}" + (f" + out[y + {o}, x]" if add else "")
 
 
 @functools.lru_cache(maxsize=256)
 def separable(k1: int, k2: int, dtype: str, threads: int = 8, outputs: int = 8, wide: int = 64) -> Tiled | None:
     """Both passes of a separable kernel, of any number of terms; None where a tile with its border does not fit.
 
-    threads: rows of threads; outputs: of a thread at a time; wide: output columns of a
-    block, a multiple of outputs.
+    threads: rows of threads; outputs: of a thread at a time; wide: output columns of a block, a multiple of outputs.
     Rows are filtered by threads that lie below each other, columns by threads side by side: neither reads a bank of
-    shared memory twice at a time, the rows having odd lengths.
+    shared memory twice at a time, the rows having odd lengths. A tile has as many rows as two warps or one filter.
+    Called with (image, column, row, out, n1, n2, m1, m2, top, left, terms); column and row are the taps of all terms.
     """
     size, broad, between = np.dtype(dtype).itemsize, (wide + k2 - 1) | 1, wide | 1
-    fits = [t for t in (threads * outputs, threads * outputs // 2) if size * (t + k1 - 1) * (broad + between) <= SHARED]
+    rows = [(warps * LANES - k1 + 1) // outputs * outputs for warps in (2, 1)]
+    fits = [tall for tall in rows if tall > 0 and size * (tall + k1 - 1) * (broad + between) <= SHARED]
     if not fits or max(k1, k2) > CHUNK:
         return None
-    tall = fits[0]
-    high = tall + k1 - 1
-    numbers = range(outputs)
+    tall, high = fits[0], fits[0] + k1 - 1
     source = f"""
-    def kernel(image, column, row, out, top, left):
-        tile = cuda.shared.array(({high}, {broad}), number)
-        filtered = cuda.shared.array(({high}, {between}), number)
-        lane, group = cuda.threadIdx.x, cuda.threadIdx.y
+    def kernel(image, column, row, out, n1, n2, m1, m2, top, left, terms):
+        tile = cuda.shared.array({high * broad}, number)
+        filtered = cuda.shared.array({high * between}, number)
+        across, down = cuda.threadIdx.x, cuda.threadIdx.y
+        thread = down * {LANES} + across
         first, at = cuda.blockIdx.y * {tall}, cuda.blockIdx.x * {wide}
-        n1, n2 = image.shape
-        for r in range(group, {high}, {threads}):
-            y = first - top + r
-            for c in range(lane, {wide + k2 - 1}, {LANES}):
-                x = at - left + c
-                inside = y >= 0 and y < n1 and x >= 0 and x < n2
-                tile[r, c] = {_read(dtype)} if inside else number(0)
-        for term in range(row.shape[0]):
+        y0, x0 = first - top, at - left
+{indented(8, code.tile_read(LANES, threads, high, wide + k2 - 1, broad, dtype))}
+        for term in range(terms):
             cuda.syncthreads()
-            for r in range(lane, {high}, {LANES}):
-                for c in range(group * {outputs}, {wide}, {threads * outputs}):
-{_lines(20, (f"s{o} = number(0)" for o in numbers))}
-{_lines(20, _along("tile[r, c + {}]", "row[term, {}]", outputs, k2))}
-{_lines(20, (f"filtered[r, c + {o}] = s{o}" for o in numbers))}
+{indented(12, (f"w{i} = row[index(term * {k2} + {i})]" for i in range(k2)))}
+            for r in range(across, {high}, {LANES}):
+                for c in range(down * {outputs}, {wide}, {threads * outputs}):
+                    spot = r * {broad} + c
+{indented(20, code.zeros(outputs, dtype))}
+{indented(20, code.products("tile[index(spot + {})]", outputs, k2, dtype))}
+                    spot = r * {between} + c
+{indented(20, (f"filtered[index(spot + {o})] = {code.total(o, dtype)}" for o in range(outputs)))}
             cuda.syncthreads()
-            for c in range(lane, {wide}, {LANES}):
-                x = at + c
-                for r in range(group * {outputs}, {tall}, {threads * outputs}):
-                    y = first + r
-{_lines(20, (f"s{o} = number(0)" for o in numbers))}
-{_lines(20, _along("filtered[r + {}, c]", "column[term, {}]", outputs, k1))}
-                    if x < out.shape[1]:
-{_lines(24, (line for o in numbers for line in _add(o)))}
+{indented(12, (f"w{i} = column[index(term * {k1} + {i})]" for i in range(k1)))}
+            for c in range(across, {wide}, {LANES}):
+                x = short(at + c)
+                for r in range(down * {outputs}, {tall}, {threads * outputs}):
+                    y, spot = short(first + r), r * {between} + c
+                    place = unsigned(long(y) * m2 + x)
+{indented(20, code.zeros(outputs, dtype))}
+{indented(20, code.products(f"filtered[index(spot + {{}} * {between})]", outputs, k1, dtype))}
+                    if x < m2:
+{indented(24, code.stored(outputs, dtype, "term > 0", checked=True))}
     """
     return Tiled(_compiled(source, dtype), (LANES, threads), (tall, wide), (k1, k2))
-
-
-def _along(sample: str, tap: str, outputs: int, k: int) -> Iterable[str]:
-    """A pass: neighbouring outputs of a thread share the samples they read."""
-    yield from (f"w{i} = {tap.format(i)}" for i in range(k))
-    for r in range(outputs + k - 1):
-        yield f"v = {sample.format(r)}"
-        yield from (f"s{o} += v * w{r - o}" for o in range(outputs) if 0 <= r - o < k)
-
-
-def _add(o: int) -> Iterable[str]:
-    yield f"if y + {o} < out.shape[0]:"
-    yield "    if term == 0:"
-    yield f"        out[y + {o}, x] = s{o}"
-    yield "    else:"
-    yield f"        out[y + {o}, x] += s{o}"
 
 
 _SUMS = 16
@@ -193,19 +160,28 @@ def multiply_adds(dtype: str) -> Any:
     numbers = range(_SUMS)
     source = f"""
     def kernel(out, start, rounds):
-{_lines(8, (f"s{i} = start * number({i} + 1) + number(cuda.threadIdx.x)" for i in numbers))}
+{indented(8, (f"s{i} = start * number({i} + 1) + number(cuda.threadIdx.x)" for i in numbers))}
         for _ in range(rounds):
-{_lines(12, (f"s{i} = s{i} * number(0.75) + number(0.25)" for i in numbers))}
+{indented(12, (f"s{i} = s{i} * number(0.75) + number(0.25)" for i in numbers))}
         out[cuda.grid(1)] = {" + ".join(f"s{i}" for i in numbers)}
     """
     return _compiled(source, dtype)
 
 
-def _lines(indent: int, lines: Iterable[str]) -> str:
-    return textwrap.indent("\n".join(lines), " " * indent)
-
-
 def _compiled(source: str, dtype: str) -> Any:
-    space = {"cuda": cuda, "number": getattr(np, dtype)}
+    space = {
+        "cuda": cuda,
+        "number": getattr(np, dtype),
+        "part_of_number": np.dtype(dtype).type(0).real.dtype.type,
+        "short": np.int32,
+        "long": np.int64,
+        "unsigned": _simulated_unsigned if simulated() else np.uint32,
+        "index": np.uint64,
+    }
     exec(compile(textwrap.dedent(source), f"<convbench {dtype}>", "exec"), space)
     return cuda.jit(space["kernel"])
+
+
+def _simulated_unsigned(value: Any) -> Any:
+    """As a device converts to 32 bits without a sign; NumPy refuses what does not fit."""
+    return np.uint32(int(value) % (1 << 32))

@@ -35,7 +35,7 @@ def refused(problem, seed=0):
 backend = get_backend(name)
 type(backend).version = lambda self: version
 shapes = {
-    "small": [((6, 7), (1, 4)), ((7, 6), (5, 1)), ((5, 4), (3, 3)), ((1, 1), (1, 1)), ((4, 9), (5, 3)), ((3, 4), (4, 7))],
+    "small": [((6, 7), (1, 4)), ((7, 6), (5, 1)), ((5, 4), (3, 3)), ((1, 1), (1, 1)), ((4, 9), (5, 3)), ((3, 4), (4, 7)), ((14, 13), (3, 3))],
     "large": [((9, 10), (6, 7))],
 }[wanted]
 modes = ("full", "same", "valid") if wanted == "small" else ("same",)
