@@ -10,7 +10,7 @@ import pytest
 from convbench.backends import list_backends
 from convbench.problem import Problem
 from convbench.profiling.spans import spans
-from convbench.stages import CROP, PAD, recording
+from convbench.stages import CROP, EXECUTE, PAD, TILES, Event, Rounds, Stage, recording
 
 
 def test_a_mark_is_written_only_while_somebody_records() -> None:
@@ -22,7 +22,7 @@ def test_a_mark_is_written_only_while_somebody_records() -> None:
             pass
     with CROP:
         pass
-    assert [name for _, name, _ in events] == ["pad", "crop", None, None]
+    assert [stage for _, stage, _ in events] == [PAD, CROP, None, None]
     assert [at for *_, at in events] == sorted(at for *_, at in events)
 
 
@@ -31,7 +31,7 @@ def test_an_error_passes_through_a_mark_and_ends_it() -> None:
         raise ZeroDivisionError
     with pytest.raises(ZeroDivisionError), recording() as events, PAD:
         raise ZeroDivisionError
-    assert [name for _, name, _ in events] == ["pad", None]
+    assert [stage for _, stage, _ in events] == [PAD, None]
 
 
 def test_recording_ends_with_an_error() -> None:
@@ -44,17 +44,17 @@ def test_recording_ends_with_an_error() -> None:
 
 def test_spans_nest_and_know_their_own_time() -> None:
     one, two = 1, 2
-    events = [
-        (one, "execute", 0),
-        (one, "pad", 10),
-        (two, "tiles", 12),
-        (one, "crop", 20),
+    events: list[Event] = [
+        (one, EXECUTE, 0),
+        (one, PAD, 10),
+        (two, TILES, 12),
+        (one, CROP, 20),
         (one, None, 50),
         (two, None, 52),
         (one, None, 60),
         (one, None, 100),
         (two, None, 200),  # begun before anybody recorded
-        (one, "pad", 300),  # not ended
+        (one, PAD, 300),  # not ended
     ]
     found = {span.path: span for span in spans(events)}
     assert set(found) == {("execute",), ("execute", "pad"), ("execute", "pad", "crop"), ("tiles",)}
@@ -62,6 +62,39 @@ def test_spans_nest_and_know_their_own_time() -> None:
     assert own == {"execute": 50, "pad": 20, "crop": 30, "tiles": 40}
     assert found["execute",].seconds == pytest.approx(100e-9)
     assert found["tiles",].thread == two
+
+
+def test_a_weighted_span_stands_for_several_and_so_do_those_within_it() -> None:
+    twice = Stage("pad", 3)
+    events: list[Event] = [(1, EXECUTE, 0), (1, twice, 10), (1, CROP, 20), (1, None, 25), (1, None, 30), (1, None, 100)]
+    found = {span.name: (round(span.own * 1e9), span.weight) for span in spans(events)}
+    assert found == {"execute": (40, 1), "pad": (15, 3), "crop": (5, 3)}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 28])
+def test_marked_rounds_stand_for_all_and_each_has_its_turn(count: int) -> None:
+    rounds, times = Rounds(PAD, CROP), 5000
+    stood_for = np.zeros(count)
+
+    def loop() -> None:
+        for i, (pad, crop) in zip(range(count), rounds.of(count), strict=True):
+            with pad:
+                pass
+            with crop:
+                stood_for[i] += getattr(crop, "weight", 0)
+
+    loop()
+    assert not stood_for.any()  # nobody records
+    for _ in range(times):
+        with recording() as events:
+            loop()
+        found = spans(events)
+        assert len(found) == 2 * min(count, Rounds.MARKED)
+        assert sum(span.weight for span in found if span.name == "crop") == count
+    assert stood_for / times == pytest.approx(1, rel=0.02)
+    with recording(rounds=np.inf) as events:
+        loop()
+    assert [(span.name, span.weight) for span in spans(events)] == [("pad", 1), ("crop", 1)] * count
 
 
 def test_threads_have_stages_of_their_own() -> None:
@@ -95,5 +128,5 @@ def test_marks_change_no_result_and_end_where_they_begin(name: str, threads: int
     with recording() as events:
         marked = plan.store(plan.execute(data))
     assert np.array_equal(plain, marked)
-    assert sum(name is not None for _, name, _ in events) == len(spans(events))
+    assert sum(stage is not None for _, stage, _ in events) == len(spans(events))
     assert plan.apart(data) or spans(events)

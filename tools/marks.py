@@ -2,16 +2,17 @@
 
     python tools/marks.py [--quick]
 
-On: paired medians of executions with and without recording, interleaved in one process. Off: what entering and leaving
-a mark takes when nobody records, times the marks of an execution, over its time. Rest: what no stage explains. Exit
-status 1 if for a backend of convbench's own, on an image of 1024 x 1024, marks that are on cost 1 % or more, or the
-rest is more than 5 %.
+On: the median of how much longer two executions take with recording than the ones before and after them without, and
+its 95 % interval. Off: what entering and leaving a mark takes when nobody records, times the marks that an execution
+passes, over its time. Rest: what no stage explains. Exit status 1 if for a backend of convbench's own, on an image of
+1024 x 1024, marks that are on cost 1 % or more, or the rest is more than 5 %.
 """
 
 from __future__ import annotations
 
 import itertools
 import statistics
+import time
 import timeit
 from dataclasses import dataclass
 
@@ -21,17 +22,19 @@ from rich.table import Table
 
 from convbench import machine
 from convbench.backends import get_backend
+from convbench.measure import median_interval
 from convbench.problem import Problem
-from convbench.profiling.accounting import account
+from convbench.profiling.accounting import Phase, account
 from convbench.profiling.libraries import marks_within
 from convbench.profiling.subject import Subject
 from convbench.report import words
-from convbench.stages import PAD
+from convbench.stages import EXECUTE, PAD, recording
 
 OWN = ("numba-direct", "numba-separable", "pyfftw", "pyfftw-overlap")
 OTHERS = ("ducc0-fft", "torch-fft", "torch", "scipy-fft", "scipy-oa")
 IMAGES, KERNELS = (64, 256, 1024), (3, 15, 31)
 LARGE = 1024
+PAIRED_SECONDS = 15.0
 MOST_ON, MOST_REST = 0.01, 0.05
 
 
@@ -70,22 +73,44 @@ def off_seconds() -> float:
     return max(0.0, with_mark - without)
 
 
+def on_ratio(subject: Subject) -> tuple[float, float, float]:
+    """The median of marked to unmarked time, and its 95 % interval."""
+    plan, library = subject.plan(), marks_within(subject)
+    data, clock = plan.load(subject.image), time.perf_counter
+
+    def unmarked() -> float:
+        begin = clock()
+        plan.execute(data)
+        return clock() - begin
+
+    def marked() -> float:
+        with library(), recording():  # to switch them on is not part of the time
+            begin = clock()
+            with EXECUTE:
+                plan.execute(data)
+            return clock() - begin
+
+    for call in (unmarked, marked) * 5:
+        call()
+    ratios = []
+    end = clock() + PAIRED_SECONDS
+    while clock() < end or len(ratios) < 10:
+        before, between, after = unmarked(), marked() + marked(), unmarked()
+        ratios.append(between / (before + after))
+    return statistics.median(ratios), *median_interval(tuple(ratios), 0.95)
+
+
 def measure(name: str, problem: Problem, off: float) -> Row:
     """The row of a cell, the middle one of three accounts by its rest."""
     subject = Subject(get_backend(name), problem, problem.image(), problem.kernel(separable=True))
-    rows = []
-    for _ in range(3):
-        found = account(subject, library=marks_within(subject))
-        execute = next(phase for phase in found.phases if phase.name == "execute")
-        marked = [stage for stage in execute.stages if stage.how == "marked"]
-        marks = sum(stage.calls for stage in marked)
-        share = marks * off / execute.seconds
-        on = execute.marks or (1.0, 1.0, 1.0)
-        rows.append(Row(name, problem, execute.seconds, marks, on, share, execute.rest / execute.seconds))
-    ratio = statistics.median(row.on[0] for row in rows)
-    rest = statistics.median(row.rest for row in rows)
-    low, high = min(row.on[1] for row in rows), max(row.on[2] for row in rows)
-    return Row(name, problem, rows[0].seconds, rows[0].marks, (ratio, low, high), rows[0].off, rest)
+    found = sorted((execution(subject) for _ in range(3)), key=lambda phase: phase.rest / phase.seconds)[1]
+    marks = sum(stage.calls for stage in found.stages if stage.how == "marked")
+    on = on_ratio(subject) if marks else (1.0, 1.0, 1.0)
+    return Row(name, problem, found.seconds, marks, on, marks * off / found.seconds, found.rest / found.seconds)
+
+
+def execution(subject: Subject) -> Phase:
+    return next(phase for phase in account(subject, library=marks_within(subject)).phases if phase.name == EXECUTE.name)
 
 
 @click.command(help=__doc__)

@@ -15,7 +15,7 @@ from convbench.backends._fftw import Fft, nothing
 from convbench.backends._memory import spread
 from convbench.backends._overlap_tiles import CACHED
 from convbench.problem import Array, Problem, Shape
-from convbench.stages import CROP, FORWARD_FFT, INVERSE_FFT, MULTIPLY, PAD
+from convbench.stages import CROP, FORWARD_FFT, INVERSE_FFT, MULTIPLY, PAD, Rounds
 
 
 class Strips:
@@ -37,6 +37,7 @@ class Strips:
         # Without a transform by rows, two real samples of a row pass for a complex one.
         self.samples = spread(tile, problem.dtype) if real and k2 > 1 else self.spectra.view(problem.dtype)
         self.carry = np.empty_like(self.spectra[: self.shared])
+        self.marks = Rounds(PAD, FORWARD_FFT, MULTIPLY, INVERSE_FFT, CROP)
         self.head = self.forward = self.down = self.up = self.backward = nothing
         old, new = slice(self.shared), slice(self.shared, None)
         if k2 > 1:
@@ -67,27 +68,31 @@ class Strips:
 
     def run(self, image: Array, out: Array) -> None:
         shared, spectra, samples = self.shared, self.spectra, self.samples
+        rows = range(self.rows.start, self.rows.stop, self.step)
+        marks = iter(self.marks.of(len(self.columns) * len(rows)))
         for source, inside, target, result in self.columns:
             columns = image[:, source]
-            with PAD:
-                _load(samples[:shared], columns, self.rows.start + self.top - shared, inside)
-            with FORWARD_FFT:
-                self.head()
-            for row in range(self.rows.start, self.rows.stop, self.step):
-                with PAD:
-                    if row > self.rows.start:
+            for row, stages in zip(rows, marks, strict=False):
+                pad, forward_fft, multiply, inverse_fft, crop = stages
+                first = row == self.rows.start
+                with pad:
+                    if first:
+                        _load(samples[:shared], columns, row + self.top - shared, inside)
+                    else:
                         spectra[:shared] = self.carry
                     _load(samples[shared:], columns, row + self.top, inside)
-                with FORWARD_FFT:
+                with forward_fft:
+                    if first:
+                        self.head()
                     self.forward()
                     self.carry[:] = spectra[self.step :]
                     self.down()
-                with MULTIPLY:
+                with multiply:
                     np.multiply(spectra, self.kernel, out=spectra)
-                with INVERSE_FFT:
+                with inverse_fft:
                     self.up()
                     self.backward()
-                with CROP:
+                with crop:
                     count = min(self.step, self.rows.stop - row)
                     out[row : row + count, target] = samples[shared : shared + count, result]
 
@@ -98,6 +103,7 @@ class Segments:
     def __init__(self, problem: Problem, tile: Shape, span: range, fft: Fft) -> None:
         (length,), (k,) = tile, problem.kernel_shape
         self.step = length - k + 1
+        self.marks = Rounds(PAD, FORWARD_FFT, MULTIPLY, INVERSE_FFT, CROP)
         self.span, self.shared, self.first = span, k - 1, problem.output_start[0] - (k - 1)
         count = max(1, min(CACHED // length, -(-len(span) // self.step)))
         self.tile = tile
@@ -121,16 +127,19 @@ class Segments:
 
     def run(self, image: Array, out: Array) -> None:
         useful = self.results[:, self.shared :]
-        for start in range(self.span.start, self.span.stop, useful.size):
-            with PAD:
+        starts = range(self.span.start, self.span.stop, useful.size)
+        for start, (pad, forward_fft, multiply, inverse_fft, crop) in zip(
+            starts, self.marks.of(len(starts)), strict=True
+        ):
+            with pad:
                 _load(self.signal[:, None], image[:, None], start + self.first, slice(0, 1))
-            with FORWARD_FFT:
+            with forward_fft:
                 self.forward()
-            with MULTIPLY:
+            with multiply:
                 np.multiply(self.spectra, self.kernel, out=self.spectra)
-            with INVERSE_FFT:
+            with inverse_fft:
                 self.backward()
-            with CROP:
+            with crop:
                 target = out[start : min(start + useful.size, self.span.stop)]
                 rows, rest = divmod(len(target), self.step)
                 target[: rows * self.step].reshape(rows, self.step)[...] = useful[:rows]

@@ -23,7 +23,7 @@ from convbench.backends.base import Plan
 from convbench.convention import Convention
 from convbench.problem import EVERY_DTYPE, Array, Problem
 from convbench.separate import worthwhile_passes
-from convbench.stages import CONVOLVE, CROP, PAD
+from convbench.stages import CONVOLVE, CROP, PAD, Mark, Rounds
 
 Zeros = tuple[int, int]  # before, after
 
@@ -109,6 +109,7 @@ class _Conv:
         self.kernel, self.on_cuda = plan.tensor(np.flip(kernel)), plan.on_cuda
         # An axis on which this kernel has length 1 and the problem's has not is left to the term's other kernel.
         self.zeros = [z if k > 1 else (0, 0) for z, k in zip(problem.padding, kernel.shape, strict=True)]
+        self.marks = Rounds(PAD, CONVOLVE, CROP)
         self.unfolded = kernel.nbytes if problem.real_dtype == np.float64 else 0  # oneDNN has float32 only
 
     def __call__(self, data: Any) -> Any:
@@ -118,10 +119,11 @@ class _Conv:
         if steps == outputs:
             return self._once(data, self.zeros)
         found = data.new_empty((1, 1, *outputs))
-        for tile in itertools.product(*map(_spans, sizes, lengths, self.zeros, outputs, steps)):
+        tiles = list(itertools.product(*map(_spans, sizes, lengths, self.zeros, outputs, steps)))
+        for tile, (pad, convolve, crop) in zip(tiles, self.marks.of(len(tiles)), strict=True):
             source, zeros, target = zip(*tile, strict=True)
-            strip = self._once(data[(..., *source)], zeros)
-            with CROP:
+            strip = self._once(data[(..., *source)], zeros, pad, convolve)
+            with crop:
                 found[(..., *target)] = strip
         return found
 
@@ -134,16 +136,16 @@ class _Conv:
             rows, width = max(1, min(rows, most // width)), min(width, most)
         return [min(rows, outputs[0]), *(width for _ in outputs[1:])]
 
-    def _once(self, data: Any, zeros: Sequence[Zeros]) -> Any:
+    def _once(self, data: Any, zeros: Sequence[Zeros], pad: Mark = PAD, convolve: Mark = CONVOLVE) -> Any:
         # The operation's own padding is symmetric, and oneDNN leaves its quick path for more than a few columns.
         sides = [side for pair in reversed(zeros) for side in pair]
         options: dict[str, Any] = {}
         if self.on_cuda and all(before == after for before, after in zeros):
             options = {"padding": sides[::-2]}
         elif any(sides):
-            with PAD:
+            with pad:
                 data = self.pad(data, sides)
-        with CONVOLVE:
+        with convolve:
             return self.operation(data, self.kernel, **options)
 
 

@@ -17,7 +17,7 @@ from convbench.backends.base import Plan
 from convbench.convention import Convention
 from convbench.cuda.clock import Hot
 from convbench.problem import Array, Problem, Shape
-from convbench.stages import CROP, FORWARD_FFT, INVERSE_FFT, KERNEL_TRANSFORM, MULTIPLY, PAD
+from convbench.stages import CROP, FORWARD_FFT, INVERSE_FFT, KERNEL_TRANSFORM, MULTIPLY, PAD, Rounds
 
 _TILES = (64, 128, 256, 512, 1024, 2048)
 _TRIED = 4
@@ -62,6 +62,7 @@ class OverlapPlan(TorchPlan):
         self.order = [a for axis in range(problem.ndim) for a in (axis, trailing.get(axis)) if a is not None]
         self.where = {"s": self.lengths, "dim": [-i for i in range(len(self.cut), 0, -1)]}
         self.forward, self.inverse = (fft.fftn, fft.ifftn) if problem.is_complex else (fft.rfftn, fft.irfftn)
+        self.marks = Rounds(FORWARD_FFT, MULTIPLY, INVERSE_FFT, CROP)
         self.kept = tuple(slice(problem.kernel_shape[axis] - 1, None) for axis in self.cut)
         across = math.prod(self.counts[1:]) * math.prod(self.lengths)
         self.batch = max(1, _BATCH // across)
@@ -79,14 +80,15 @@ class OverlapPlan(TorchPlan):
                 tiles = tiles.unfold(axis, length, step)
         found = data.new_empty(shape)
         high = self.steps[0] if self.cut[0] == 0 else 1
-        for first in range(0, self.counts[0], self.batch):
-            with FORWARD_FFT:
+        batches = range(0, self.counts[0], self.batch)
+        for first, (forward_fft, multiply, inverse_fft, crop) in zip(batches, self.marks.of(len(batches)), strict=True):
+            with forward_fft:
                 spectrum = self.forward(tiles[first : first + self.batch], **self.where)
-            with MULTIPLY:
+            with multiply:
                 spectrum *= self.kernel
-            with INVERSE_FFT:
+            with inverse_fft:
                 parts = self.inverse(spectrum, **self.where, norm="forward")[(..., *self.kept)]
-            with CROP:
+            with crop:
                 joined = parts.permute(self.order)
                 sizes = [n * s for n, s in zip(parts.shape[: self.problem.ndim], self._widths(), strict=True)]
                 rows = slice(first * high, min(first * high + sizes[0], shape[0]))

@@ -17,7 +17,7 @@ from convbench.backends.base import Plan
 from convbench.measure import Rule, Timing, sample
 from convbench.profiling.spans import Span, spans
 from convbench.profiling.subject import Subject
-from convbench.stages import EXECUTE, LOAD, PLAN, STORE, Event, recording
+from convbench.stages import EXECUTE, LOAD, PLAN, STORE, recording
 
 How = Literal["marked", "run alone", "clocked within", "one call"]
 RULE = Rule(seconds=1.0, hard_seconds=4.0, noise=0.005, patience=20)
@@ -113,7 +113,7 @@ def _execute(
     calls: dict[str, Callable[[], object]] = {WHOLE: plan.timed(data), MARKED: marked, **alone}
     timings = sample(calls, rule)
     whole = timings[WHOLE]
-    last = marked.last()
+    last = marked.one()
     if alone:
         stages = [
             StageTime(name, _beside(timings[name].samples, whole), 1.0, _how(call)) for name, call in alone.items()
@@ -154,29 +154,30 @@ class _Marked:
     data: Any
     library: Callable[[], AbstractContextManager[None]]
     turns: list[dict[str, tuple[float, float]]] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
 
     def __call__(self) -> object:
         return self.plan.execute(self.data)
 
     def seconds(self, number: int) -> float:
         execute, data = self.plan.execute, self.data
-        wait = self.plan.wait if self.plan.stream is not None else None
-        with self.library(), recording(wait) as events:
+        with self.library(), recording(self.wait) as events:
             begin = time.perf_counter()
             for _ in range(number):
                 with EXECUTE:
                     execute(data)
             taken = time.perf_counter() - begin
         self.turns.append(_turn(spans(events), number))
-        self.events = events
         return taken
 
-    def last(self) -> list[Span]:
-        """The spans of the last execution."""
-        found = spans(self.events)
-        begin = max((span.begin for span in found if span.path == (EXECUTE.name,)), default=0.0)
-        return [span for span in found if span.begin >= begin]
+    def one(self) -> list[Span]:
+        """The spans of one execution, with every round of its loops."""
+        with self.library(), recording(self.wait, math.inf) as events, EXECUTE:
+            self.plan.execute(self.data)
+        return spans(events)
+
+    @property
+    def wait(self) -> Callable[[], None] | None:
+        return self.plan.wait if self.plan.stream is not None else None
 
 
 def _turn(found: Sequence[Span], number: int) -> dict[str, tuple[float, float]]:
@@ -185,8 +186,8 @@ def _turn(found: Sequence[Span], number: int) -> dict[str, tuple[float, float]]:
     calls: dict[str, int] = defaultdict(int)
     threads = max(1, len({span.thread for span in found}))
     for span in found:
-        seconds[span.name] += span.own / threads
-        calls[span.name] += 1
+        seconds[span.name] += span.weight * span.own / threads
+        calls[span.name] += span.weight
     return {name: (seconds[name] / number, calls[name] / number) for name in seconds}
 
 

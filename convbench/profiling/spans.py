@@ -12,7 +12,7 @@ from convbench.stages import Event
 class Span:
     """One run of a stage. begin, end: seconds on the clock of time.perf_counter; own: without the spans within it.
 
-    path: the names of the spans around it, the outermost first, and its own.
+    path: the names of the spans around it, the outermost first, and its own. weight: for how many runs it stands.
     """
 
     path: tuple[str, ...]
@@ -20,6 +20,7 @@ class Span:
     begin: float
     end: float
     own: float
+    weight: int = 1
 
     @property
     def name(self) -> str:
@@ -33,16 +34,18 @@ class Span:
 def spans(events: Iterable[Event]) -> list[Span]:
     """The spans in the order in which they ended; what has no end, or no beginning, is left out."""
     found: list[Span] = []
-    open_: dict[int, list[tuple[str, int, int]]] = {}  # by thread: name, begin, nanoseconds of the spans within
-    for thread, name, at in events:
+    open_: dict[int, list[tuple[str, int, int, int]]] = {}
+    """By thread: name, weight, begin, nanoseconds of the spans within."""
+    for thread, stage, at in events:
         stack = open_.setdefault(thread, [])
-        if name is not None:
-            stack.append((name, at, 0))
+        if stage is not None:
+            around = stack[-1][1] if stack else 1
+            stack.append((stage.name, stage.weight * around, at, 0))
         elif stack:
             path = tuple(entry[0] for entry in stack)
-            _, begin, within = stack.pop()
+            _, weight, begin, within = stack.pop()
             if stack:
-                outer, start, before = stack[-1]
-                stack[-1] = (outer, start, before + at - begin)
-            found.append(Span(path, thread, begin / 1e9, at / 1e9, (at - begin - within) / 1e9))
+                outer, around, start, before = stack[-1]
+                stack[-1] = (outer, around, start, before + (at - begin) * weight // around)
+            found.append(Span(path, thread, begin / 1e9, at / 1e9, (at - begin - within) / 1e9, weight))
     return found

@@ -13,6 +13,7 @@ from convbench.profiling.accounting import account
 from convbench.profiling.spans import spans
 from convbench.profiling.subject import Subject
 from convbench.profiling.trace import trace
+from convbench.stages import EXECUTE, PAD, TILES, Event
 
 
 def nested(events: list[dict]) -> bool:
@@ -30,10 +31,10 @@ def nested(events: list[dict]) -> bool:
 
 
 def test_a_trace_of_hand_made_spans() -> None:
-    events = [
-        (7, "execute", 1000),
-        (7, "pad", 3000),
-        (9, "tiles", 3500),
+    events: list[Event] = [
+        (7, EXECUTE, 1000),
+        (7, PAD, 3000),
+        (9, TILES, 3500),
         (7, None, 5000),
         (9, None, 8000),
         (7, None, 9000),
