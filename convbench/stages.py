@@ -103,7 +103,7 @@ INVERSE_FFT = Stage("inverse FFT")
 CROP = Stage("crop")
 CONVOLVE = Stage("convolve")
 TILES = Stage("tiles")
-# Of loops that were compiled as a whole, which each run alone: see Plan.apart.
+# Of loops that were compiled as a whole: see Plan.clocked.
 INTERIOR, BORDER = "interior", "border"
 ROW_PASS, COLUMN_PASS = "row pass", "column pass"
 

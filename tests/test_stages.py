@@ -129,4 +129,4 @@ def test_marks_change_no_result_and_end_where_they_begin(name: str, threads: int
         marked = plan.store(plan.execute(data))
     assert np.array_equal(plain, marked)
     assert sum(stage is not None for _, stage, _ in events) == len(spans(events))
-    assert plan.apart(data) or spans(events)
+    assert plan.clocked(data) or spans(events)

@@ -129,7 +129,7 @@ def main(quick: bool) -> None:
         verdict = {True: "met", False: "NOT MET", None: ""}[row.met]
         met += [row.met] if row.met is not None else []
         ratio, low, high = row.on
-        marks = words.digits(row.marks, 2) if row.marks else "run alone"
+        marks = words.digits(row.marks, 2) if row.marks else "clocked within"
         on = (f"{ratio:.4f}", f"{low:.4f} to {high:.4f}") if row.marks else ("", "")
         line = (
             name,

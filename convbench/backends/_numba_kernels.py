@@ -42,12 +42,15 @@ def _wide(tall: int) -> tuple[int, int]:
 
 
 @functools.cache
-def _tiles(tall: int, depth: int, like_k2: int, step: int) -> Any:
-    """Compiled loops over tiles of so many rows, for this many kernel rows (0: any) and columns."""
+def _tiles(tall: int, depth: int, like_k2: int, step: int, clocked: int = 0) -> Any:
+    """Compiled loops over tiles of so many rows, for this many kernel rows (0: any) and columns.
+
+    clocked: they add the processor's ticks of the interior and of the border to `ticks`, otherwise ().
+    """
     looped, rest = int(like_k2 >= CHUNK), like_k2 % CHUNK
     full, small = ((tall, width, depth, looped, rest, step) for width in _wide(tall))
 
-    def tiles(w, k1, k2, x, x_row, x_top, x_left, x_rows, x_columns, rows, columns, out, top, left, add):
+    def tiles(w, k1, k2, x, x_row, x_top, x_left, x_rows, x_columns, rows, columns, out, top, left, add, ticks):
         """out[top:, left:] (+)= correlation of x with w: rows by columns of it.
 
         x: the address of the sample at x_top, x_left of an image of x_rows by x_columns, or where it would be.
@@ -66,6 +69,8 @@ def _tiles(tall: int, depth: int, like_k2: int, step: int) -> Any:
             inside = x_top + i >= 0 and x_top + i + tall - 1 + k1 <= x_rows and i + tall <= rows
             stop = min(begin, columns) if inside else columns
             for _ in range(2):
+                if clocked:
+                    begun = cycles()
                 while j < stop:
                     bounds = (
                         -x_top - i,
@@ -77,13 +82,18 @@ def _tiles(tall: int, depth: int, like_k2: int, step: int) -> Any:
                     )
                     tile(small, w, source, x_row, k1, k2, target, out_row, add, bounds)
                     source, target, j = source + narrow * size, target + narrow * size, j + narrow
+                if clocked:
+                    between = cycles()
                 if inside:
                     while j + wide <= end:
                         tile(full, w, source, x_row, k1, k2, target, out_row, add, ())
                         source, target, j = source + wide * size, target + wide * size, j + wide
                 stop = columns
+                if clocked:
+                    ticks[0] += cycles() - between
+                    ticks[1] += between - begun
 
-    return inlined(tiles, "tiles", tall, depth, like_k2, step)
+    return inlined(tiles, "tiles", tall, depth, like_k2, step, clocked)
 
 
 def _tall(k1: int, k2: int, rows: int, itemsize: int) -> int:
@@ -102,16 +112,28 @@ def _like(k2: int) -> int:
     return k2 if k2 < CHUNK else CHUNK + k2 % CHUNK
 
 
-def direct(k1: int, k2: int, rows: int, step: int, itemsize: int) -> Callable[..., None]:
-    """The compiled direct sum for so many output rows of so large numbers: f(image, weights, spec, out, *area)."""
-    return _direct(_tall(k1, k2, rows, itemsize), k1 if k1 <= 3 else 0, _like(k2), step)
+def direct(k1: int, k2: int, rows: int, step: int, itemsize: int, clocked: bool = False) -> Callable[..., None]:
+    """The compiled direct sum for so many output rows of so large numbers: f(image, weights, spec, out, *area).
+
+    clocked: f(image, weights, spec, out, ticks, *area); to ticks, int64 (3,), the processor's ticks of the interior, of
+    the border and of all are added.
+    """
+    return _direct(_tall(k1, k2, rows, itemsize), k1 if k1 <= 3 else 0, _like(k2), step, clocked)
 
 
 @functools.cache
-def _direct(tall: int, depth: int, like_k2: int, step: int) -> Callable[..., None]:
-    tiles = _tiles(tall, depth, like_k2, step)
+def _direct(tall: int, depth: int, like_k2: int, step: int, clocked: bool) -> Callable[..., None]:
+    tiles = _tiles(tall, depth, like_k2, step, int(clocked))
 
     def loops(image, w, spec, out, first, last, start, stop):
+        over(image, w, spec, out, (), first, last, start, stop)
+
+    def clocked_loops(image, w, spec, out, ticks, first, last, start, stop):
+        began = cycles()
+        over(image, w, spec, out, ticks, first, last, start, stop)
+        ticks[2] += cycles() - began
+
+    def over(image, w, spec, out, ticks, first, last, start, stop):
         k1, k2, above, before = spec[0], spec[1], spec[2], spec[3]
         size, x_row = image.itemsize, image.shape[1]
         width = max(1, _SPAN // size // (k1 + tall - 1) // _UNIT) * _UNIT
@@ -119,8 +141,11 @@ def _direct(tall: int, depth: int, like_k2: int, step: int) -> Callable[..., Non
             top, left = first - above, j - before
             x = np.intp(image.ctypes.data) + (top * x_row + left) * size
             columns = min(width, stop - j)
-            tiles(w, k1, k2, x, x_row, top, left, image.shape[0], x_row, last - first, columns, out, first, j, 0)
+            tiles(w, k1, k2, x, x_row, top, left, image.shape[0], x_row, last - first, columns, out, first, j, 0, ticks)
 
+    over = inlined(over, "over", tall, depth, like_k2, step, int(clocked))
+    if clocked:
+        return cached(clocked_loops, "direct_clocked", tall, depth, like_k2, step)
     return cached(loops, "direct", tall, depth, like_k2, step)
 
 
@@ -175,12 +200,12 @@ def _separable(tall: int, like_k2: int, step: int) -> Callable[..., None]:
                 x = np.intp(image.ctypes.data) + ((at + begin) * x_row + left - before) * size
                 before_rows = cycles()
                 across(row, 1, k2, x, x_row, at + begin, left - before, image.shape[0], x_row, end - begin, columns,
-                       between, have + begin, 0, 0)  # fmt: skip
+                       between, have + begin, 0, 0, ())  # fmt: skip
                 between_passes = cycles()
                 for j in range(0, columns, _UNIT):
                     part = min(_UNIT, columns - j)
                     down(column, k1, 1, data + j * size, pitch, 0, 0, height + k1 - 1, pitch - j, rows, part,
-                         out, top, left + j, add)  # fmt: skip
+                         out, top, left + j, add, ())  # fmt: skip
                 ticks[0] += between_passes - before_rows
                 ticks[1] += cycles() - between_passes
         ticks[2] += cycles() - began
@@ -208,26 +233,6 @@ def areas(rows: int, columns: int, threads: int) -> list[Area]:
     if rows == 1:
         return [(0, 1, start, stop) for start, stop in _cuts(columns, 2 * threads, 4096)]
     return [(start, stop, 0, columns) for start, stop in _cuts(rows, 4 * threads, 16)]
-
-
-def interior_and_border(
-    image: tuple[int, ...], weights: Array, spec: Array, out: Array, step: int, threads: int
-) -> tuple[list[Area], list[Area]]:
-    """An output cut into the tiles that read within the image alone, as `_tiles` has them, and those around them."""
-    k1, k2, above, before = map(int, spec)
-    (height, width), (rows, columns) = image, out.shape
-    tall = _tall(k1, k2, rows, out.itemsize)
-    full, small = _wide(tall)
-    wide, narrow = (n // (weights.ndim if tall > 1 else 1) * VECTOR // out.itemsize for n in (full, small))
-    top, left = -(-above // tall) * tall, -(-before // narrow) * narrow
-    last, stop = height + above - k1 + 1, width + before - reach(tall, k2, step, out.itemsize)
-    bottom = top + max(0, min(last, rows) - top) // tall * tall
-    right = left + max(0, min(stop, columns) - left) // wide * wide
-    if bottom <= top or right <= left:
-        return [], areas(rows, columns, threads)
-    inside = [(top + a, top + b, left + c, left + d) for a, b, c, d in areas(bottom - top, right - left, threads)]
-    around = [(0, top, 0, columns), (bottom, rows, 0, columns), (top, bottom, 0, left), (top, bottom, right, columns)]
-    return inside, [(a, b, c, d) for a, b, c, d in around if a < b and c < d]
 
 
 def _cuts(length: int, most: int, unit: int) -> list[tuple[int, int]]:

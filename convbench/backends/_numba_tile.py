@@ -297,12 +297,16 @@ def clear(_context, target, count):
     return types.void(types.intp, types.intp), codegen
 
 
+HAS_CYCLES = platform.machine().lower() in ("x86_64", "amd64")
+"""Whether a program may read the processor's time stamp."""
+
+
 @intrinsic
 def cycles(_context):
-    """The processor's time stamp; 0 where a program may not read it."""
+    """The processor's time stamp; 0 where it cannot be read."""
 
     def codegen(context, b, signature, arguments):
-        if platform.machine().lower() not in ("x86_64", "amd64"):
+        if not HAS_CYCLES:
             return _I64(0)
         return b.call(cgutils.get_or_insert_function(b.module, ir.FunctionType(_I64, ()), "llvm.readcyclecounter"), ())
 

@@ -69,9 +69,9 @@ class Plan(ABC):
 
         return Hot(call, self.stream)
 
-    def apart(self, data: Any) -> dict[str, Callable[[], object]]:
-        """Stages of execute that marks (see stages.py) cannot tell apart, each as a call that does it alone, or that
-        brings a clock of its own."""
+    def clocked(self, data: Any) -> dict[str, Callable[[], object]]:
+        """Stages of execute that marks (see stages.py) cannot tell apart: executions that bring the clock of a stage
+        with them, as a method `seconds(number)`."""
         return {}
 
     def wait(self) -> None:

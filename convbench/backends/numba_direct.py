@@ -8,8 +8,10 @@ stays on one.
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Callable
-from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -17,6 +19,9 @@ from convbench.backends.base import Backend, Plan
 from convbench.convention import Convention
 from convbench.problem import Array, Problem
 from convbench.stages import BORDER, COMPILE, INTERIOR, PACK
+
+if TYPE_CHECKING:
+    from convbench.backends._numba_kernels import Area
 
 
 class NumbaDirect(Backend):
@@ -34,6 +39,9 @@ class NumbaDirect(Backend):
 
 class NumbaPlan(Plan):
     """What the plans of numba's backends share: images as real rows, the geometry, the areas that threads take."""
+
+    stages: ClassVar[tuple[str, str]]
+    """What clocks within the compiled loops tell apart."""
 
     def __init__(self, problem: Problem, products: int) -> None:
         """products: multiply-adds per output sample."""
@@ -53,6 +61,17 @@ class NumbaPlan(Plan):
     def load(self, image: Array) -> Array:
         return self.kernels.real_rows(image)
 
+    def clocked(self, data: Array) -> dict[str, Callable[[], object]]:
+        from convbench.backends._numba_tile import HAS_CYCLES
+
+        if not HAS_CYCLES:
+            return {}
+        return {stage: _Within(self, data, number) for number, stage in enumerate(self.stages)}
+
+    def once_clocked(self, data: Array, rows: Array, area: Area, ticks: Array) -> None:
+        """This area of an execution; to ticks, int64 (3,), those of its stages and of all are added."""
+        raise NotImplementedError
+
     def output(self) -> tuple[Array, Array]:
         """A new output, and its real rows."""
         rows = np.empty(self.real_shape, self.real_dtype)
@@ -63,13 +82,16 @@ class NumbaPlan(Plan):
 class DirectPlan(NumbaPlan):
     """Also the plan of a separable kernel that is a single row or column."""
 
+    stages = (INTERIOR, BORDER)
+
     def __init__(self, problem: Problem, kernel: Array) -> None:
         super().__init__(problem, kernel.size)
         with PACK:
             self.weights = self.kernels.weights(kernel)
         k1, k2 = (1, *kernel.shape)[-2:]
         with COMPILE:
-            self.loops = self.kernels.direct(k1, k2, self.real_shape[0], self.step, self.real_dtype.itemsize)
+            self._compiled_for = (k1, k2, self.real_shape[0], self.step, self.real_dtype.itemsize)
+            self.loops = self.kernels.direct(*self._compiled_for)
             nothing = self.load(np.zeros((1,) * problem.ndim, problem.dtype))
             self.loops(nothing, self.weights, self.spec, self.output()[1][:0], 0, 0, 0, 0)
 
@@ -78,17 +100,37 @@ class DirectPlan(NumbaPlan):
         self.kernels.run(self.loops, (data, self.weights, self.spec, rows), self.areas, self.threads)
         return out
 
-    def apart(self, data: Array) -> dict[str, Callable[[], object]]:
-        _, rows = self.output()
-        arguments = (data, self.weights, self.spec, rows)
-        interior, border = self.kernels.interior_and_border(
-            data.shape, self.weights, self.spec, rows, self.step, self.threads
-        )
-        return {
-            stage: partial(self.kernels.run, self.loops, arguments, areas, self.threads)
-            for stage, areas in ((INTERIOR, interior), (BORDER, border))
-            if areas
-        }
+    def once_clocked(self, data: Array, rows: Array, area: Area, ticks: Array) -> None:
+        self._clocked_loops(data, self.weights, self.spec, rows, ticks, *area)
+
+    @functools.cached_property
+    def _clocked_loops(self) -> Callable[..., None]:
+        """Another compilation, as the clocks take two per cent of a quick execution."""
+        return self.kernels.direct(*self._compiled_for, clocked=True)
+
+
+class _Within:
+    """A stage of an execution, by the processor's ticks within its loops; areas go one by one, as threads that add to
+    the same ticks would lose some."""
+
+    def __init__(self, plan: NumbaPlan, data: Array, number: int) -> None:
+        self.plan, self.data, self.number = plan, data, number
+
+    def __call__(self) -> None:
+        self.seconds(1)
+
+    def seconds(self, number: int) -> float:
+        ticks = np.zeros(3, np.int64)
+        begin = time.perf_counter()
+        for _ in range(number):
+            self._once(ticks)
+        taken = time.perf_counter() - begin
+        return taken / self.plan.threads * float(ticks[self.number] / max(1, ticks[2]))
+
+    def _once(self, ticks: Array) -> None:
+        _, rows = self.plan.output()  # gone before the next, as that of an execution
+        for area in self.plan.areas:
+            self.plan.once_clocked(self.data, rows, area, ticks)
 
 
 def real_if_real(kernel: Array) -> Array:

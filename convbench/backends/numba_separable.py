@@ -6,8 +6,7 @@ columns into the output; further passes (rank > 1) add to it. Compiled and threa
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +16,9 @@ from convbench.convention import Convention
 from convbench.problem import Array, Problem
 from convbench.separate import Pass, worthwhile_passes
 from convbench.stages import COLUMN_PASS, COMPILE, PACK, ROW_PASS
+
+if TYPE_CHECKING:
+    from convbench.backends._numba_kernels import Area
 
 
 class NumbaSeparable(Backend):
@@ -37,6 +39,8 @@ class NumbaSeparable(Backend):
 
 
 class _Plan(NumbaPlan):
+    stages = (ROW_PASS, COLUMN_PASS)
+
     def __init__(self, problem: Problem, passes: list[Pass]) -> None:
         super().__init__(problem, len(passes) * sum(problem.kernel_shape))
         with PACK:
@@ -51,34 +55,10 @@ class _Plan(NumbaPlan):
         self._run(data, rows, self.areas, np.zeros(3, np.int64))
         return out
 
-    def apart(self, data: Array) -> dict[str, Callable[[], object]]:
-        return {stage: _Pass(self, data, number) for number, stage in enumerate((ROW_PASS, COLUMN_PASS))}
+    def once_clocked(self, data: Array, rows: Array, area: Area, ticks: Array) -> None:
+        self._run(data, rows, [area], ticks)
 
-    def _run(self, data: Array, rows: Array, areas: list[tuple[int, int, int, int]], ticks: Array) -> None:
+    def _run(self, data: Array, rows: Array, areas: list[Area], ticks: Array) -> None:
         for number, (column, row) in enumerate(self.passes):
             arguments = (data, column, row, self.spec, rows, int(number > 0), ticks)
             self.kernels.run(self.loops, arguments, areas, self.threads)
-
-
-class _Pass:
-    """The part of an execution that one of the passes takes, by the processor's ticks within; areas go one by one, as
-    threads that add to the same ticks would lose some."""
-
-    def __init__(self, plan: _Plan, data: Array, number: int) -> None:
-        self.plan, self.data, self.number = plan, data, number
-
-    def __call__(self) -> None:
-        self.seconds(1)
-
-    def seconds(self, number: int) -> float:
-        ticks = np.zeros(3, np.int64)
-        begin = time.perf_counter()
-        for _ in range(number):
-            self._once(ticks)
-        taken = time.perf_counter() - begin
-        return taken / self.plan.threads * float(ticks[self.number] / max(1, ticks[2]))
-
-    def _once(self, ticks: Array) -> None:
-        _, rows = self.plan.output()  # gone before the next, as that of an execution
-        for area in self.plan.areas:
-            self.plan._run(self.data, rows, [area], ticks)

@@ -19,7 +19,7 @@ from convbench.profiling.spans import Span, spans
 from convbench.profiling.subject import Subject
 from convbench.stages import EXECUTE, LOAD, PLAN, STORE, recording
 
-How = Literal["marked", "run alone", "clocked within", "one call"]
+How = Literal["marked", "clocked within", "one call"]
 RULE = Rule(seconds=1.0, hard_seconds=4.0, noise=0.005, patience=20)
 REPEATS, REPEAT_SECONDS = 5, 0.5
 """Plans, loads and stores are repeated so often, or until they have taken so long."""
@@ -32,7 +32,7 @@ class StageTime:
     """A stage of a phase: seconds per plan or execution, and how often it runs in one.
 
     Of several threads that work at once, seconds are their sum over the number of threads. how: marked in the backend;
-    run alone, or clocked within compiled code, where marks cannot tell it apart; or all is one call of the library.
+    clocked within compiled code, where marks cannot tell it apart; or all is one call of the library.
     """
 
     name: str
@@ -77,8 +77,7 @@ class Account:
 def account(
     subject: Subject, rule: Rule = RULE, library: Callable[[], AbstractContextManager[None]] = nullcontext
 ) -> Account:
-    """Plan, load, execute and store with marks; the execution also without, interleaved, and each stage that must be
-    run alone.
+    """Plan, load, execute and store with marks; the execution also without, and with clocks within, interleaved.
 
     library: a context in which a library's own steps are marked too.
     """
@@ -109,15 +108,13 @@ def _execute(
 ) -> tuple[Phase, Timing, list[Span]]:
     """The phase, the unmarked timing, and the spans of one execution."""
     marked = _Marked(plan, data, library)
-    alone = plan.apart(data)
-    calls: dict[str, Callable[[], object]] = {WHOLE: plan.timed(data), MARKED: marked, **alone}
+    clocked = plan.clocked(data)
+    calls: dict[str, Callable[[], object]] = {WHOLE: plan.timed(data), MARKED: marked, **clocked}
     timings = sample(calls, rule)
     whole = timings[WHOLE]
     last = marked.one()
-    if alone:
-        stages = [
-            StageTime(name, _beside(timings[name].samples, whole), 1.0, _how(call)) for name, call in alone.items()
-        ]
+    if clocked:
+        stages = [StageTime(name, _beside(timings[name].samples, whole), 1.0, "clocked within") for name in clocked]
     else:
         kept = marked.turns[-len(timings[MARKED].samples) :]  # without the warm-up
         stages = [
@@ -132,10 +129,6 @@ def _execute(
     )
     marks = (math.exp(ratio), math.exp(ratio - 1.96 * error), math.exp(ratio + 1.96 * error))
     return Phase(EXECUTE.name, whole.median, tuple(stages), len({span.thread for span in last}), marks), whole, last
-
-
-def _how(call: Callable[[], object]) -> How:
-    return "clocked within" if hasattr(call, "seconds") else "run alone"
 
 
 def _beside(samples: Sequence[float], whole: Timing) -> float:

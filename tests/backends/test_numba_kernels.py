@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.signal import convolve2d
 
+from convbench.backends import get_backend
 from convbench.backends.numba_direct import NumbaDirect
 from convbench.backends.numba_separable import NumbaSeparable
 from convbench.errors import UnsupportedError
@@ -210,3 +211,28 @@ for dtype in ("float32", "complex128"):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == (32 if "avx2" in features else 16)
+
+
+@pytest.mark.parametrize("name", ["numba-direct", "numba-separable"])
+@pytest.mark.parametrize("dtype", ["float32", "complex128"])
+def test_loops_with_clocks_do_the_same_and_their_stages_fill_their_time(name: str, dtype: str) -> None:
+    problem = Problem((301, 403), (9, 21), dtype, threads=2)
+    plan = get_backend(name).plan(problem, problem.kernel(separable=True))
+    data = plan.load(problem.image())
+    expected = plan.execute(data)
+    out, rows = plan.output()
+    ticks = np.zeros(3, np.int64)
+    for area in plan.areas:
+        plan.once_clocked(data, rows, area, ticks)
+    assert np.array_equal(out, expected)
+    first, second, whole = ticks
+    assert first > 0 and second > 0
+    assert 0.8 * whole < first + second <= whole
+
+
+def test_a_processor_without_a_time_stamp_has_one_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem((30, 40), (9, 9))
+    plan = get_backend("numba-direct").plan(problem, problem.kernel())
+    assert list(plan.clocked(problem.image())) == ["interior", "border"]
+    monkeypatch.setattr("convbench.backends._numba_tile.HAS_CYCLES", False)
+    assert plan.clocked(problem.image()) == {}
