@@ -8,9 +8,10 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from convbench.errors import ConvbenchError
+from convbench.processes import QUIET
 
 LIMIT = 180.0
 """Seconds that a process may need to plan and to warm up, and beyond its time for the last execution."""
@@ -23,6 +24,13 @@ class ChildError(ConvbenchError):
 
 class HungError(ChildError):
     """It was not done in time."""
+
+
+def piped(command: Sequence[str], environment: Mapping[str, str] = {}) -> subprocess.Popen[str]:
+    """A process whose output can be read, with libraries that keep quiet. environment: added to this process's."""
+    surroundings = {**QUIET, **os.environ, **environment}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=surroundings)
 
 
 class Child:

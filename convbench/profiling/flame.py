@@ -1,8 +1,7 @@
 """A flame graph of a cell's executions, native code included, sampled by py-spy.
 
-py-spy starts the workload, as a process may look into its own children where it may not look into others. What it saw
-of planning is left out: a sample counts from the line of the workload that executes again and again. Threads that a
-library starts without Python's knowledge it does not see.
+py-spy looks into the workload from where it executes again and again: while TensorFlow is loaded and planned with, it
+would take a minute to look into that. Threads that a library starts without Python's knowledge it does not see.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from convbench.profiling import workload
-from convbench.profiling.child import LIMIT, Child, ChildError, HungError
+from convbench.profiling.child import LIMIT, Child, ChildError, HungError, piped
 from convbench.profiling.missing import Missing
 from convbench.profiling.subject import Subject
 from convbench.report import words
 
 WHAT = "flame graph"
-RATE = 100  # samples a second
+RATE = 50  # samples a second: of very large libraries, py-spy looks up names no faster
 LONGEST = 200  # characters of a name: those of templates have no end
 SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
 BACKENDS, WORKLOAD = "convbench/backends/", "profiling/workload.py"
@@ -68,7 +67,7 @@ class Stack:
     seconds: float
 
 
-def flame(subject: Subject, folder: Path, stem: str, seconds: float = 3.0) -> list[Path] | Missing:
+def flame(subject: Subject, folder: Path, stem: str, seconds: int = 3) -> list[Path] | Missing:
     """Write STEM.speedscope.json (for speedscope.app) and STEM.svg of so many seconds of executions into the folder.
 
     Where native code cannot be looked into they show Python alone, and their title says why.
@@ -97,16 +96,18 @@ def flame(subject: Subject, folder: Path, stem: str, seconds: float = 3.0) -> li
     return paths
 
 
-def _record(program: str, options: Sequence[str], folder: Path, seconds: float) -> list[Stack]:
+def _record(program: str, options: Sequence[str], folder: Path, seconds: int) -> list[Stack]:
     """Samples of executions. Raises ChildError if py-spy or the workload fails or hangs, or there are none."""
     file = folder / "py-spy.json"
-    record = [program, "record", *options, "--format", "speedscope", "--rate", str(RATE), "--output", str(file), "--"]
-    with Child(workload.start(folder, seconds, before=record)) as child:
-        for _ in child.lines(LIMIT + seconds):
-            pass
+    record = [program, "record", *options, "--format", "speedscope", "--rate", str(RATE), "--duration", str(seconds)]
+    with Child(workload.start(folder, LIMIT + seconds)) as child:
+        command = [*record, "--output", str(file), "--pid", child.expect("ready")]
+        with Child(piped(command)) as spy:
+            for _ in spy.lines(LIMIT + seconds):
+                pass
     seen = read(json.loads(file.read_text(encoding="utf-8")))
     kept = executions(seen)
-    if not kept:  # py-spy ends well where the workload does not
+    if not kept:
         raise ChildError(f"none of {len(seen)} samples was taken while executing{child.last_words()}")
     return kept
 

@@ -12,9 +12,7 @@ import contextlib
 import dataclasses
 import gc
 import json
-import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,8 +24,8 @@ from typing import Any
 from convbench.cell import peak_memory, trim
 from convbench.cuda.stream import CupyStream, TorchStream
 from convbench.errors import ConvbenchError
-from convbench.processes import QUIET, keep_libraries_quiet
-from convbench.profiling.child import LIMIT, Child, ChildError
+from convbench.processes import keep_libraries_quiet
+from convbench.profiling.child import LIMIT, Child, ChildError, piped
 from convbench.profiling.missing import Missing
 from convbench.profiling.subject import Subject
 from convbench.profiling.workload import prepare, read
@@ -122,7 +120,7 @@ def memory(subject: Subject) -> Memory:
     with tempfile.TemporaryDirectory(prefix="convbench-") as folder:
         try:
             prepare(subject, Path(folder))
-            with Child(_start(folder)) as child:
+            with Child(piped([sys.executable, "-m", "convbench.profiling.memory", folder])) as child:
                 for line in child.lines(LIMIT):
                     if line.startswith("told "):
                         part, told = json.loads(line.removeprefix("told "))
@@ -133,12 +131,6 @@ def memory(subject: Subject) -> Memory:
             missing += [Missing(part, str(error)) for part in PARTS if part not in done]
     sites = tuple(Site(**site) for site in values.pop("sites", ()))
     return Memory(**values, sites=sites, missing=tuple(missing))
-
-
-def _start(folder: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "convbench.profiling.memory", folder]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env={**QUIET, **os.environ})
 
 
 class Work:

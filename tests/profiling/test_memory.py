@@ -124,7 +124,7 @@ def test_a_process_that_hangs_is_ended(plant, monkeypatch) -> None:
 
 
 def test_a_backend_that_works_elsewhere_is_not_measured_here(monkeypatch) -> None:
-    monkeypatch.setattr(module, "_start", None)  # it must not come to that
+    monkeypatch.setattr(module, "piped", None)  # it must not come to that
     found = memory(subject("theano"))
     assert "another process" in found.missing[0].why
     assert found.rows() == []
