@@ -24,11 +24,11 @@ from convbench import machine
 from convbench.backends import get_backend
 from convbench.measure import median_interval
 from convbench.problem import Problem
-from convbench.profiling.accounting import Phase, account
+from convbench.profiling.accounting import Marked, Phase, account
 from convbench.profiling.libraries import marks_within
 from convbench.profiling.subject import Subject
 from convbench.report import words
-from convbench.stages import EXECUTE, PAD, recording
+from convbench.stages import EXECUTE, PAD
 
 OWN = ("numba-direct", "numba-separable", "pyfftw", "pyfftw-overlap")
 OTHERS = ("ducc0-fft", "torch-fft", "torch", "scipy-fft", "scipy-oa")
@@ -75,27 +75,21 @@ def off_seconds() -> float:
 
 def on_ratio(subject: Subject) -> tuple[float, float, float]:
     """The median of marked to unmarked time, and its 95 % interval."""
-    plan, library = subject.plan(), marks_within(subject)
-    data, clock = plan.load(subject.image), time.perf_counter
+    plan, clock = subject.plan(), time.perf_counter
+    data = plan.load(subject.image)
+    marked = Marked(plan, data, marks_within(subject))
 
     def unmarked() -> float:
         begin = clock()
         plan.execute(data)
         return clock() - begin
 
-    def marked() -> float:
-        with library(), recording():  # to switch them on is not part of the time
-            begin = clock()
-            with EXECUTE:
-                plan.execute(data)
-            return clock() - begin
-
-    for call in (unmarked, marked) * 5:
-        call()
+    for _ in range(5):
+        unmarked(), marked.seconds(1)
     ratios = []
     end = clock() + PAIRED_SECONDS
     while clock() < end or len(ratios) < 10:
-        before, between, after = unmarked(), marked() + marked(), unmarked()
+        before, between, after = unmarked(), marked.seconds(1) + marked.seconds(1), unmarked()
         ratios.append(between / (before + after))
     return statistics.median(ratios), *median_interval(tuple(ratios), 0.95)
 

@@ -17,12 +17,14 @@ from convbench.backends.base import Plan
 from convbench.measure import Rule, Timing, sample
 from convbench.profiling.spans import Span, spans
 from convbench.profiling.subject import Subject
-from convbench.stages import EXECUTE, LOAD, PLAN, STORE, recording
+from convbench.stages import EXECUTE, LOAD, PLAN, STORE, Rounds, recording
 
 How = Literal["marked", "clocked within", "one call"]
 RULE = Rule(seconds=1.0, hard_seconds=4.0, noise=0.005, patience=20)
 REPEATS, REPEAT_SECONDS = 5, 0.5
 """Plans, loads and stores are repeated so often, or until they have taken so long."""
+MARK_SECONDS, MARKS_SHARE = 3e-6, 0.003
+"""What a mark takes between work that fills the cache (docs/profiling.md), and of an execution all may take."""
 WHOLE, MARKED = "whole", "marked"
 NONE = (0.0, 0.0)
 
@@ -107,7 +109,7 @@ def _execute(
     plan: Plan, data: Any, rule: Rule, library: Callable[[], AbstractContextManager[None]]
 ) -> tuple[Phase, Timing, list[Span]]:
     """The phase, the unmarked timing, and the spans of one execution."""
-    marked = _Marked(plan, data, library)
+    marked = Marked(plan, data, library)
     clocked = plan.clocked(data)
     calls: dict[str, Callable[[], object]] = {WHOLE: plan.timed(data), MARKED: marked, **clocked}
     timings = sample(calls, rule)
@@ -137,23 +139,31 @@ def _beside(samples: Sequence[float], whole: Timing) -> float:
 
 
 @dataclass
-class _Marked:
+class Marked:
     """Executions with marks on, with a clock of its own so that switching them on is not part of the time.
 
-    turns: of every sample, the stages' seconds per execution and how often they ran.
+    turns: of every sample, the stages' seconds per execution and how often they ran. rounds: how many of a loop are
+    marked, all where that takes next to nothing.
     """
 
     plan: Plan
     data: Any
     library: Callable[[], AbstractContextManager[None]]
     turns: list[dict[str, tuple[float, float]]] = field(default_factory=list)
+    rounds: float = math.inf
+
+    def __post_init__(self) -> None:
+        self.plan.execute(self.data)  # the first takes longer
+        found = self.one()
+        if len(found) * MARK_SECONDS > MARKS_SHARE * found[-1].seconds:
+            self.rounds = Rounds.MARKED
 
     def __call__(self) -> object:
         return self.plan.execute(self.data)
 
     def seconds(self, number: int) -> float:
         execute, data = self.plan.execute, self.data
-        with self.library(), recording(self.wait) as events:
+        with self.library(), recording(self.wait, self.rounds) as events:
             begin = time.perf_counter()
             for _ in range(number):
                 with EXECUTE:
@@ -163,7 +173,7 @@ class _Marked:
         return taken
 
     def one(self) -> list[Span]:
-        """The spans of one execution, with every round of its loops."""
+        """The spans of one execution, with every round of its loops; the execution itself is the last."""
         with self.library(), recording(self.wait, math.inf) as events, EXECUTE:
             self.plan.execute(self.data)
         return spans(events)
