@@ -91,6 +91,8 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 # Whole phases, around what a backend marks.
 PLAN, LOAD, EXECUTE, STORE = Stage("plan"), Stage("load"), Stage("execute"), Stage("store")
 # Of a plan.
+CHECK = Stage("check")
+SET_UP = Stage("set-up")
 COMPILE = Stage("JIT compile")
 FFT_PLANNING = Stage("FFT planning")
 KERNEL_TRANSFORM = Stage("kernel transform")

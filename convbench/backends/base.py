@@ -25,6 +25,7 @@ import numpy as np
 from convbench.convention import Convention
 from convbench.errors import ArgumentError, UnsupportedError
 from convbench.problem import DTYPES, HALF, Array, Problem
+from convbench.stages import CHECK, SET_UP
 
 if TYPE_CHECKING:
     from convbench.cuda.stream import Stream
@@ -170,6 +171,13 @@ class Backend(ABC):
         kernel: problem.kernel_shape, converted to problem.dtype if that loses nothing but precision.
         Raises UnsupportedError with the reason if the problem cannot be run, ArgumentError if the kernel does not fit.
         """
+        with CHECK:
+            kernel = self._checked(problem, kernel)
+        with SET_UP:  # without the stages that the backend marks within it
+            return self.make_plan(problem, kernel)
+
+    def _checked(self, problem: Problem, kernel: Array) -> Array:
+        """The kernel as make_plan takes it, if the problem can be run and the kernel fits."""
         reason = self.unsupported(problem)
         if reason:
             raise UnsupportedError(reason)
@@ -184,7 +192,7 @@ class Backend(ABC):
             )
         kernel = np.array(kernel, dtype=problem.dtype, order="C")
         kernel.flags.writeable = False
-        return self.make_plan(problem, kernel)
+        return kernel
 
     @abstractmethod
     def make_plan(self, problem: Problem, kernel: Array) -> Plan:

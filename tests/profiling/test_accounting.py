@@ -65,9 +65,9 @@ def test_every_stage_has_its_own_time_and_count() -> None:
     assert stages["crop"].seconds >= 0.003
     assert execute.rest == pytest.approx(0.004, rel=0.5)
     assert execute.rest + sum(s.seconds for s in execute.stages) == pytest.approx(execute.seconds)
-    [transform] = phase(found, "plan").stages
-    assert transform.name == "kernel transform"
-    assert transform.seconds >= 0.002
+    planned = {stage.name: stage.seconds for stage in phase(found, "plan").stages}
+    assert list(planned) == ["check", "kernel transform", "set-up"]
+    assert planned["kernel transform"] >= 0.002 > planned["check"]
     assert execute.marks is not None and execute.marks[1] <= execute.marks[0] <= execute.marks[2]
 
 
@@ -75,8 +75,8 @@ def test_the_first_plan_is_a_phase_of_its_own() -> None:
     problem = Problem((8, 8), (3, 3))
     found = first_plan(Subject(Sleeper(), problem, problem.image(), problem.kernel()))
     assert found.name == "first plan"
-    assert [stage.name for stage in found.stages] == ["kernel transform"]
-    assert found.seconds >= found.stages[0].seconds >= 0.002
+    [transform] = [stage for stage in found.stages if stage.name == "kernel transform"]
+    assert found.seconds >= transform.seconds >= 0.002
 
 
 EXPECTED = {
