@@ -12,6 +12,7 @@ import ctypes
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -61,7 +62,7 @@ def start(folder: Path, seconds: float, environment: Mapping[str, str] = {}) -> 
 
 def main(folder: Path, seconds: float) -> int:
     """Say ready, execute for so long, at least once; returns how often."""
-    _let_others_look_into_this()
+    _arrange_with_linux()
     subject = read(folder)
     plan = subject.plan()
     data = plan.load(subject.image)
@@ -70,12 +71,17 @@ def main(folder: Path, seconds: float) -> int:
     return execute_repeatedly(plan, data, seconds)
 
 
-def _let_others_look_into_this() -> None:
-    """Where Linux lets a process look into its children only (kernel.yama.ptrace_scope is 1), unless they allow more:
-    man 2 PR_SET_PTRACER. A system that knows nothing of that refuses, which does no harm."""
+def _arrange_with_linux() -> None:
+    """Any process may look into this one, not only those that started it (kernel.yama.ptrace_scope is 1 on many
+    systems), and this one ends with its parent, even if that is killed: man 2 PR_SET_PTRACER, PR_SET_PDEATHSIG.
+
+    A kernel that knows nothing of the first refuses, which does no harm.
+    """
     if sys.platform.startswith("linux"):
-        set_ptracer, by_anyone = 0x59616D61, ctypes.c_ulong(-1)
-        ctypes.CDLL(None).prctl(set_ptracer, by_anyone)
+        set_ptracer, by_anyone, set_parent_death_signal = 0x59616D61, ctypes.c_ulong(-1), 1
+        prctl = ctypes.CDLL(None).prctl
+        prctl(set_ptracer, by_anyone)
+        prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def execute_repeatedly(plan: Plan, data: Any, seconds: float) -> int:
