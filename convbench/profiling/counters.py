@@ -135,7 +135,7 @@ class Counters:
         ]
 
 
-def counters(subject: Subject, seconds: float = 2.0) -> Counters | Missing:
+def counters(subject: Subject, seconds: float = 1.0) -> Counters | Missing:
     """What perf counts in so many seconds of executions, hardware events in user space alone; Missing says why not."""
     if not sys.platform.startswith("linux"):
         return Missing(WHAT, f"they are read by perf, which is of Linux; this is {platform.system()}")

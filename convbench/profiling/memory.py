@@ -221,14 +221,17 @@ def _native(work: Work, folder: Path) -> dict[str, Any] | Missing:
     with memray.Tracker(file, native_traces=True):
         for _ in range(times):
             work.execute()
-    count, size, sites = 0, 0, dict[str, list[int]]()
+    count, size, sites, known = 0, 0, dict[str, list[int]](), dict[tuple[int, ...], str]()
     frees = {memray.AllocatorType.FREE, memray.AllocatorType.MUNMAP, memray.AllocatorType.PYMALLOC_FREE}
     with memray.FileReader(file) as reader:
         for record in reader.get_allocation_records():
             if record.allocator in frees:
                 continue
             count, size = count + record.n_allocations, size + record.size
-            site = sites.setdefault(_site(record), [0, 0])
+            stack = record.stack_id, record.native_stack_id, record.native_segment_generation
+            if stack not in known:  # to look up names takes most of the time
+                known[stack] = _site(record)
+            site = sites.setdefault(known[stack], [0, 0])
             site[0], site[1] = site[0] + record.n_allocations, site[1] + record.size
     most = sorted(sites.items(), key=lambda item: -item[1][1])[:SITES]
     return {
