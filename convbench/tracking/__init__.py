@@ -46,7 +46,7 @@ FOLDER = Path(".asv") / "track"
 
 MEASURING = (
     *("tracking/*.py", "backends/_remote*.py", "backends/base.py", "bounds.py", "cell.py", "cuda/*.py", "gate.py"),
-    *("hygiene.py", "judge.py", "measure.py", "oracle.py", "problem.py", "processes.py", "verdict.py"),
+    *("hygiene.py", "judge.py", "measure.py", "oracle.py", "problem.py", "processes.py", "stages.py", "verdict.py"),
 )
 """What decides how a round is measured, in this package: rounds that differ in it are not put together."""
 
